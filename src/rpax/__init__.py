@@ -1,0 +1,62 @@
+"""Rational Policy Gradient in JAX: adversarial multi-agent training without self-sabotage.
+
+Names are imported when they are first used, so that ``import rpax`` and ``rpax --help`` stay fast.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from rpax._version import __version__
+
+if TYPE_CHECKING:
+    from rpax import estimators as estimators
+    from rpax.environments.protocol import Environment as Environment
+    from rpax.environments.protocol import SeatSpace as SeatSpace
+    from rpax.environments.protocol import Transition as Transition
+    from rpax.environments.registry import make as make
+    from rpax.environments.registry import register as register
+    from rpax.errors import InputError as InputError
+    from rpax.evaluation.rationality import Rationality as Rationality
+    from rpax.evaluation.rationality import rationality as rationality
+    from rpax.objectives import Objective as Objective
+    from rpax.objectives import ObjectiveEdge as ObjectiveEdge
+    from rpax.objectives import algorithm as algorithm
+    from rpax.objectives import load_objective as load_objective
+    from rpax.runs.run import Run as Run
+    from rpax.runs.run import load as load
+    from rpax.runs.run import resume as resume
+    from rpax.runs.run import train as train
+
+#: public name -> module that defines it
+_PUBLIC = {
+    "Environment": "rpax.environments.protocol",
+    "InputError": "rpax.errors",
+    "Objective": "rpax.objectives",
+    "ObjectiveEdge": "rpax.objectives",
+    "Rationality": "rpax.evaluation.rationality",
+    "Run": "rpax.runs.run",
+    "SeatSpace": "rpax.environments.protocol",
+    "Transition": "rpax.environments.protocol",
+    "algorithm": "rpax.objectives",
+    "load": "rpax.runs.run",
+    "load_objective": "rpax.objectives",
+    "make": "rpax.environments.registry",
+    "rationality": "rpax.evaluation.rationality",
+    "register": "rpax.environments.registry",
+    "resume": "rpax.runs.run",
+    "train": "rpax.runs.run",
+}
+
+__all__ = ["__version__", "estimators", *_PUBLIC]
+
+
+def __getattr__(name: str) -> object:
+    if name == "estimators":
+        return importlib.import_module("rpax.estimators")
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'rpax' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

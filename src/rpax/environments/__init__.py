@@ -1,0 +1,1 @@
+"""The two-seat environment protocol and the games that come with the package."""

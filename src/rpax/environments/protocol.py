@@ -1,0 +1,112 @@
+"""The two-seat environment protocol: what a game must provide to be trained on.
+
+Everything is written for one stream and batched by the caller (``jax.vmap``), pure and jittable. A new environment
+subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``; masks and a picture are optional.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
+
+#: A PyTree of arrays that describes one game in progress; its structure is the environment's own affair.
+State = Any
+Key = PRNGKeyArray | UInt32[Array, "2"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SeatSpace:
+    """What one seat sees and can do.
+
+    Attributes:
+        observation_shape: shape of one observation.
+        num_actions: actions are the integers 0 … num_actions − 1.
+        observation_dtype: the type in which observations are stored (the smallest that holds them).
+        action_names: one name an action, for tables and pictures.
+    """
+
+    observation_shape: tuple[int, ...]
+    num_actions: int
+    observation_dtype: Any = jnp.float32
+    action_names: tuple[str, ...] | None = None
+
+    def name_of(self, action: int) -> str:
+        """The action's name, or its number where it has none."""
+        return self.action_names[action] if self.action_names else str(action)
+
+
+class Transition(NamedTuple):
+    """What one step yields.
+
+    Attributes:
+        state: the state after the step (not yet reset where the episode ended).
+        rewards: the reward of each seat, the game's own ("raw") reward.
+        done: whether the episode ended with this step; time limits count as ends.
+        shaped: extra reward of each seat that helps learning and is never reported as return.
+    """
+
+    state: State
+    rewards: Float[Array, "2"]
+    done: Bool[Array, ""]
+    shaped: Float[Array, "2"] | float = 0.0
+
+
+class Environment(abc.ABC):
+    """A two-player simultaneous-move game with discrete actions.
+
+    Attributes:
+        name: the name it is registered under, like ``matrix/figure-2``.
+        spaces: what seat 0 and seat 1 see and can do.
+        horizon: an upper bound on the steps of an episode.
+        roles_have_seats: by default each role plays in its own seat (normal-form and extensive-form games) or in
+            both (Overcooked, STORM, Hanabi).
+        one_policy_for_both_seats: whether an agent that plays both seats uses one policy for both. Needs equal
+            spaces; otherwise it has a policy for each seat.
+    """
+
+    name: str
+    spaces: tuple[SeatSpace, SeatSpace]
+    horizon: int
+    roles_have_seats: bool = False
+    one_policy_for_both_seats: bool = True
+
+    @abc.abstractmethod
+    def reset(self, key: Key) -> State:
+        """The state in which an episode starts."""
+
+    @abc.abstractmethod
+    def step(self, key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
+        """One simultaneous move of both seats."""
+
+    @abc.abstractmethod
+    def observe(self, state: State) -> tuple[Shaped[Array, "..."], Shaped[Array, "..."]]:
+        """What seat 0 and seat 1 see in ``state``."""
+
+    def legal_actions(self, state: State) -> tuple[Bool[Array, " actions_0"], Bool[Array, " actions_1"]] | None:
+        """The actions each seat may take in ``state``; ``None`` where all are always legal."""
+        return None
+
+    def render(self, state: State) -> np.ndarray:
+        """A picture of ``state``: RGB, ``uint8``, height × width × 3."""
+        raise NotImplementedError(f"environment '{self.name}' does not draw itself")
+
+
+def step_and_reset(
+    environment: Environment, key: Key, state: State, actions: Int[Array, "2"]
+) -> tuple[Transition, State]:
+    """One step, and the state to go on from: that after the step, or a fresh one where the episode ended."""
+    key_step, key_reset = jax.random.split(key)
+    transition = environment.step(key_step, state, actions)
+    fresh = environment.reset(key_reset)
+    following = jax.tree.map(lambda new, old: jnp.where(transition.done, new, old), fresh, transition.state)
+    return transition, following
+
+
+def describe_spaces(spaces: Sequence[SeatSpace]) -> str:
+    """Both seats' spaces in words, for error messages."""
+    return " and ".join(f"{space.observation_shape} -> {space.num_actions} actions" for space in spaces)

@@ -1,0 +1,155 @@
+"""Games small enough to write down: a table of joint moves for each state.
+
+Normal-form games have one state; the extensive-form games have a few. The table is at once the environment that
+sampled training plays and the model from which exact returns, exact gradients and rationality gaps are computed.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
+from rpax.errors import InputError, shown
+
+#: ``next_state`` of a move that ends the episode.
+END = -1
+
+
+class TabularState(NamedTuple):
+    """The number of the state the game is in."""
+
+    number: Int[Array, ""]
+
+
+class TabularGame(Environment):
+    """A game given by its table; both seats see the state's number, one-hot. Episodes start in state 0.
+
+    Args:
+        name: how the game is called.
+        next_state: int [S, n, m], the state after each joint action, or ``END``.
+        payoffs: float [S, n, m, 2], what the joint action pays to seat 0 and seat 1.
+        action_names: the names of seat 0's n actions and of seat 1's m actions.
+
+    Raises:
+        InputError: tables of wrong shape, payoffs that are not finite, or a game that can go on forever.
+    """
+
+    roles_have_seats = True
+    one_policy_for_both_seats = False
+
+    def __init__(
+        self,
+        name: str,
+        next_state: np.ndarray,
+        payoffs: np.ndarray,
+        action_names: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
+    ) -> None:
+        next_state = np.asarray(next_state, dtype=np.int32)
+        payoffs = np.asarray(payoffs, dtype=np.float64)
+        if next_state.ndim != 3 or payoffs.shape != (*next_state.shape, 2):
+            raise InputError(
+                f"game '{name}': next_state {next_state.shape} must be [S, n, m], payoffs {payoffs.shape} [S, n, m, 2]"
+            )
+        if not np.isfinite(payoffs).all():
+            raise InputError(f"game '{name}': payoff {payoffs[~np.isfinite(payoffs)][0]} is not finite; give numbers")
+        if next_state.min() < END or next_state.max() >= len(next_state):
+            raise InputError(
+                f"game '{name}': next_state must lie in {END} … {len(next_state) - 1}; {END} ends the episode"
+            )
+        self.name = name
+        self.next_state = next_state
+        self.payoffs = payoffs
+        self.horizon = _longest_episode(name, next_state)
+        names = action_names or (None, None)
+        states, *counts = next_state.shape
+        self.spaces = (
+            SeatSpace((states,), counts[0], jnp.float32, names[0]),
+            SeatSpace((states,), counts[1], jnp.float32, names[1]),
+        )
+
+    @property
+    def num_states(self) -> int:
+        """How many states the game has (1 for a normal-form game)."""
+        return len(self.next_state)
+
+    @property
+    def is_normal_form(self) -> bool:
+        """Whether the game is one simultaneous move."""
+        return self.num_states == 1
+
+    def payoff_matrix(self, seat: int) -> np.ndarray:
+        """The payoffs of ``seat`` in a normal-form game, its own actions × the other's."""
+        if not self.is_normal_form:
+            raise InputError(f"game '{self.name}' has {self.num_states} states and so no single payoff matrix")
+        matrix = self.payoffs[0, :, :, seat]
+        return matrix if seat == 0 else matrix.T
+
+    def all_observations(self) -> Array:
+        """The observation of every state: [S, S], the same for both seats."""
+        return jnp.eye(self.num_states)
+
+    def reset(self, key: Key) -> TabularState:
+        """Episodes start in state 0."""
+        return TabularState(jnp.zeros((), jnp.int32))
+
+    def step(self, key: Key, state: TabularState, actions: Int[Array, "2"]) -> Transition:
+        """Look the joint action up in the table."""
+        where = (state.number, actions[0], actions[1])
+        following = jnp.asarray(self.next_state)[where]
+        done = following == END
+        return Transition(TabularState(jnp.where(done, 0, following)), jnp.asarray(self.payoffs)[where], done)
+
+    def observe(self, state: TabularState) -> tuple[Array, Array]:
+        """Both seats see the state, one-hot."""
+        one_hot = (jnp.arange(self.num_states) == state.number).astype(jnp.float32)
+        return one_hot, one_hot
+
+    def render(self, state: TabularState) -> np.ndarray:
+        """The payoff table of the current state; see :func:`rpax.reports.payoff_table.draw_payoff_table`."""
+        from rpax.reports.payoff_table import draw_payoff_table
+
+        return draw_payoff_table(self, int(state.number))
+
+
+def _longest_episode(name: str, next_state: np.ndarray) -> int:
+    """The number of moves in the longest episode, by a depth-first search that also refuses cycles."""
+    longest: dict[int, int] = {}
+    open_states: set[int] = set()
+
+    def length_from(state: int) -> int:
+        if state in open_states:
+            raise InputError(f"game '{name}': state {state} can be reached again from itself; games must end")
+        if state not in longest:
+            open_states.add(state)
+            following = [length_from(int(s)) for s in np.unique(next_state[state]) if s != END]
+            open_states.remove(state)
+            longest[state] = 1 + max(following, default=0)
+        return longest[state]
+
+    return length_from(0)
+
+
+def check_payoffs(payoffs: object) -> np.ndarray:
+    """Payoffs as [n, m, 2] from one matrix (common payoff) or a pair of matrices (one a seat, rows are seat 0 in both).
+
+    Raises:
+        InputError: not numbers, ragged, not finite, or fewer than two actions for a seat.
+    """
+    try:
+        array = np.asarray(payoffs, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"payoffs {shown(payoffs)} are not a matrix of numbers with rows of equal length; "
+            "give [[…], […]], or a pair of such matrices of the same shape"
+        ) from None
+    if array.ndim == 2:
+        array = np.stack([array, array])
+    if array.ndim != 3 or len(array) != 2:
+        raise InputError(f"payoffs have shape {array.shape}; give one n×m matrix, or a pair of them as [2, n, m]")
+    if not np.isfinite(array).all():
+        raise InputError(f"payoffs contain {array[~np.isfinite(array)][0]}; every payoff must be a finite number")
+    if min(array.shape[1:]) < 2:
+        raise InputError(f"payoffs are {array.shape[1]}×{array.shape[2]}; each seat needs at least 2 actions")
+    return np.moveaxis(array, 0, -1)

@@ -1,0 +1,31 @@
+"""The one error type that wrong input raises, and the helper that proposes what was probably meant."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """The input is wrong: the message names the value, the rule it breaks and the remedy, in one line.
+
+    The command line prints the message after ``rpax:`` and exits with status 2; a library user catches it like
+    any ``ValueError``.
+    """
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A short remedy for an unknown ``name``: the nearest known one, or the list of all of them.
+
+    >>> suggestion("at-rgp", ["at", "at-rpg", "sp"])
+    "did you mean 'at-rpg'?"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(known)}" if known else "none is known"
+
+
+def shown(value: object, most: int = 60) -> str:
+    """``value`` as an error message shows it: its ``repr`` in one line, cut to ``most`` characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,234 @@
+"""Objective edges: who learns, whose return counts, who the partner is, from which seat, with what weight.
+
+An algorithm is nothing but a list of such edges (see ``rpax.objectives.catalogue`` for the paper's). With
+``U_b(b, p)`` the return of the beneficiary b when it plays with the partner p, the edge
+
+    learner: U_beneficiary(beneficiary, partner) : weight
+
+says that the learner changes its parameters to increase ``weight`` times that return. A base agent's edge uses the
+learner's own actions; a manipulator's edge names the base agent that it *shapes* and differentiates through that
+agent's lookahead.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+from rpax.errors import InputError, shown, suggestion
+
+Role = Literal["base", "manipulator", "fixed"]
+ROLES: tuple[Role, ...] = get_args(Role)
+BOTH_SEATS = (0, 1)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveEdge:
+    """One weighted term of an objective.
+
+    Attributes:
+        learner: the agent whose parameters learn (a base agent or a manipulator).
+        beneficiary: the agent whose return is counted.
+        partner: the agent that plays against the beneficiary (the same name twice is self-play).
+        weight: multiplies the return; negative makes the learner minimise it. Finite and not 0.
+        seats: the beneficiary's seats; ``(0, 1)`` means the edge is there once for each order.
+        shapes: for a manipulator's edge, the base agent through whose lookahead it differentiates.
+    """
+
+    learner: str
+    beneficiary: str
+    partner: str
+    weight: float = 1.0
+    seats: tuple[int, ...] = BOTH_SEATS
+    shapes: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "weight", float(self.weight))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"edge {self}: weight {shown(self.weight)} is not a number; give one like 1.0 or -0.25"
+            ) from None
+        seats = (self.seats,) if isinstance(self.seats, int) else self.seats
+        if not isinstance(seats, Sequence) or isinstance(seats, str):
+            raise InputError(f"edge {self}: seats {shown(self.seats)} must be a list of seats; use [0], [1] or [0, 1]")
+        object.__setattr__(self, "seats", tuple(seats))
+        if not self.seats or set(self.seats) - {0, 1} or len(set(self.seats)) < len(self.seats):
+            raise InputError(
+                f"edge {self}: seats {list(self.seats)} must be distinct and 0 or 1; use [0], [1] or [0, 1]"
+            )
+        if not math.isfinite(self.weight) or self.weight == 0:
+            raise InputError(
+                f"edge {self}: weight {self.weight} must be finite and not 0; leave out edges without weight"
+            )
+
+    def __str__(self) -> str:
+        shaping = f" (shapes {self.shapes})" if self.shapes else ""
+        weight = f"{self.weight:+g}" if isinstance(self.weight, float) else shown(self.weight)
+        return f"'{self.learner}: U_{self.beneficiary}({self.beneficiary}, {self.partner}) : {weight}'{shaping}"
+
+    @property
+    def actor(self) -> str:
+        """The agent whose actions carry the gradient: the shaped base of a manipulator's edge, else the learner."""
+        return self.shapes if self.shapes is not None else self.learner
+
+    def actor_seat(self, beneficiary_seat: int) -> int:
+        """The seat of the actor when the beneficiary sits in ``beneficiary_seat``."""
+        return beneficiary_seat if self.actor == self.beneficiary else 1 - beneficiary_seat
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """An algorithm as data: its agents with their roles, and its edges. Checked when built.
+
+    Attributes:
+        agents: name to role, in a fixed order: ``"base"`` learns and is kept, ``"manipulator"`` shapes one base agent
+            and is thrown away, ``"fixed"`` never learns (a victim under attack, a given partner).
+        edges: the terms; their order fixes the order of pairings but not what is learned.
+        name: how the algorithm is called in run directories and reports.
+
+    Raises:
+        InputError: the message names the edge, the rule it breaks and the remedy.
+    """
+
+    agents: Mapping[str, Role]
+    edges: Sequence[ObjectiveEdge]
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.agents, Mapping):
+            raise InputError(f"agents {shown(self.agents)} must map names to roles, like {{'victim': 'base'}}")
+        object.__setattr__(self, "agents", dict(self.agents))
+        object.__setattr__(self, "edges", tuple(self.edges))
+        self._check_agents()
+        for edge in self.edges:
+            self._check_edge(edge)
+        self._check_duplicates()
+        self._check_everyone_has_a_purpose()
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """The names of the agents that have ``role``, in order."""
+        return tuple(name for name, its_role in self.agents.items() if its_role == role)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base agents, in order."""
+        return self.with_role("base")
+
+    @property
+    def manipulators(self) -> tuple[str, ...]:
+        """The manipulators, in order."""
+        return self.with_role("manipulator")
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The agents that never learn, in order."""
+        return self.with_role("fixed")
+
+    def edges_of(self, learner: str) -> tuple[ObjectiveEdge, ...]:
+        """The edges that ``learner`` learns from, in order."""
+        return tuple(edge for edge in self.edges if edge.learner == learner)
+
+    def shaped_by(self, manipulator: str) -> str:
+        """The base agent that ``manipulator`` shapes."""
+        shaped = self.edges_of(manipulator)[0].shapes
+        assert shaped is not None, "checked when the objective was built"
+        return shaped
+
+    @property
+    def preserves_rationality(self) -> bool:
+        """Whether every base agent only ever maximises its own return, as RPO's constraint asks."""
+        return all(
+            edge.learner == edge.beneficiary and edge.weight > 0 for base in self.bases for edge in self.edges_of(base)
+        )
+
+    def _check_agents(self) -> None:
+        for name, role in self.agents.items():
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise InputError(
+                    f"agent {shown(name)}: a name starts with a letter and holds letters, digits, '_' and '-' only"
+                )
+            if role not in ROLES:
+                raise InputError(f"agent '{name}': role {shown(role)} is unknown; use one of {', '.join(ROLES)}")
+        if not self.bases:
+            raise InputError("the objective has no agent with role 'base', so nothing would be learned; add one")
+        for edge in self.edges:
+            if not isinstance(edge, ObjectiveEdge):
+                raise InputError(
+                    f"edge {shown(edge)} is not an ObjectiveEdge; write ObjectiveEdge(learner=…, beneficiary=…, …)"
+                )
+
+    def _check_edge(self, edge: ObjectiveEdge) -> None:
+        for part in ("learner", "beneficiary", "partner", "shapes"):
+            name = getattr(edge, part)
+            if name not in self.agents and not (part == "shapes" and name is None):
+                raise InputError(f"edge {edge}: {part} '{name}' is not an agent; {suggestion(str(name), self.agents)}")
+        role = self.agents[edge.learner]
+        players = (edge.beneficiary, edge.partner)
+        if role == "fixed":
+            raise InputError(f"edge {edge}: '{edge.learner}' is fixed and cannot learn; give it the role 'base'")
+        if role == "base":
+            if edge.shapes is not None:
+                raise InputError(
+                    f"edge {edge}: only a manipulator shapes; drop shapes='{edge.shapes}' from this base agent's edge"
+                )
+            if edge.learner not in players:
+                raise InputError(
+                    f"edge {edge}: the learner must be one of the two players; make it the beneficiary or the partner"
+                )
+            if self.agents[edge.beneficiary] == "manipulator":
+                raise InputError(
+                    f"edge {edge}: a manipulator's return is nobody's goal; make '{edge.learner}' the beneficiary"
+                )
+            return
+        if edge.shapes is None:
+            raise InputError(f"edge {edge}: a manipulator acts through a base agent; add shapes=… naming it")
+        if self.agents[edge.shapes] != "base":
+            raise InputError(
+                f"edge {edge}: shapes '{edge.shapes}' is {self.agents[edge.shapes]}; only a base agent can be shaped"
+            )
+        if edge.shapes not in players:
+            raise InputError(
+                f"edge {edge}: the shaped base must be one of the two players; make it the beneficiary or the partner"
+            )
+        if any(self.agents[player] == "manipulator" for player in players):
+            raise InputError(
+                f"edge {edge}: a manipulator's objective is played by base agents; replace the manipulator in it"
+            )
+
+    def _check_duplicates(self) -> None:
+        seen: dict[tuple, ObjectiveEdge] = {}
+        for edge in self.edges:
+            for seat in edge.seats:
+                key = (edge.learner, edge.beneficiary, edge.partner, edge.shapes, seat)
+                if key in seen:
+                    raise InputError(
+                        f"edge {edge}: it is there twice for seat {seat}; add the two weights into one edge"
+                    )
+                seen[key] = edge
+
+    def _check_everyone_has_a_purpose(self) -> None:
+        for base in self.bases:
+            if not self.edges_of(base):
+                raise InputError(
+                    f"base agent '{base}' has no edge to learn from; add one with learner='{base}' or make it fixed"
+                )
+        for manipulator in self.manipulators:
+            edges = self.edges_of(manipulator)
+            shaped = sorted({str(edge.shapes) for edge in edges})
+            if len(shaped) != 1:
+                found = ", ".join(shaped) if shaped else "none"
+                raise InputError(
+                    f"manipulator '{manipulator}' must shape exactly one base agent, not {found}; use one each"
+                )
+            if not any(edge.partner == manipulator for edge in self.edges_of(shaped[0])):
+                raise InputError(
+                    f"manipulator '{manipulator}' never plays with '{shaped[0]}', so it cannot influence it; "
+                    f"add ObjectiveEdge(learner='{shaped[0]}', beneficiary='{shaped[0]}', partner='{manipulator}')"
+                )
+        playing = {name for edge in self.edges for name in (edge.beneficiary, edge.partner)}
+        for fixed in self.fixed:
+            if fixed not in playing:
+                raise InputError(f"fixed agent '{fixed}' plays in no edge; remove it")

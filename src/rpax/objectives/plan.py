@@ -1,0 +1,92 @@
+"""What follows from an objective, in a fixed order: the pairings to roll out and each learner's terms in them."""
+
+import dataclasses
+from typing import NamedTuple
+
+from rpax.objectives.edges import Objective, ObjectiveEdge
+
+
+class Pairing(NamedTuple):
+    """An ordered pair of agents that plays together."""
+
+    seat_0: str
+    seat_1: str
+
+
+class Term(NamedTuple):
+    """One edge with its beneficiary in one seat.
+
+    Attributes:
+        edge: the edge it comes from.
+        pairing: index of its pairing, in ``lookahead_pairings`` for a base agent's term, in ``outer_pairings`` for a
+            manipulator's.
+        actor_seat: the seat of the agent whose action log-probabilities carry the gradient.
+        beneficiary_seat: the seat whose return is counted.
+    """
+
+    edge: ObjectiveEdge
+    pairing: int
+    actor_seat: int
+    beneficiary_seat: int
+
+    @property
+    def weight(self) -> float:
+        """The edge's weight."""
+        return self.edge.weight
+
+    @property
+    def other(self) -> str:
+        """The agent in the seat that is not the actor's."""
+        return self.edge.partner if self.edge.actor == self.edge.beneficiary else self.edge.beneficiary
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The pairings and terms of an objective.
+
+    Attributes:
+        lookahead_pairings: what the base agents' objectives need, rolled out in every lookahead step.
+        outer_pairings: what the manipulators' objectives need, rolled out once after the lookahead.
+        base_terms: each base agent's terms, those with the actor in seat 0 first.
+        outer_terms: each manipulator's terms, those with the actor in seat 0 first.
+    """
+
+    objective: Objective
+    lookahead_pairings: tuple[Pairing, ...]
+    outer_pairings: tuple[Pairing, ...]
+    base_terms: dict[str, tuple[Term, ...]]
+    outer_terms: dict[str, tuple[Term, ...]]
+
+    @property
+    def all_pairings(self) -> tuple[Pairing, ...]:
+        """Every distinct ordered pairing; one critic belongs to each."""
+        return tuple(dict.fromkeys((*self.lookahead_pairings, *self.outer_pairings)))
+
+    def seats_of(self, agent: str) -> tuple[int, ...]:
+        """The seats in which ``agent`` ever plays."""
+        return tuple(seat for seat in (0, 1) if any(pairing[seat] == agent for pairing in self.all_pairings))
+
+
+def make_plan(objective: Objective) -> Plan:
+    """The plan of ``objective``. Pairings are ordered by their first use, so results never depend on hashing."""
+    lookahead: dict[Pairing, int] = {}
+    outer: dict[Pairing, int] = {}
+    return Plan(
+        objective=objective,
+        base_terms={name: _terms(objective.edges_of(name), lookahead) for name in objective.bases},
+        outer_terms={name: _terms(objective.edges_of(name), outer) for name in objective.manipulators},
+        lookahead_pairings=tuple(lookahead),
+        outer_pairings=tuple(outer),
+    )
+
+
+def _terms(edges: tuple[ObjectiveEdge, ...], index: dict[Pairing, int]) -> tuple[Term, ...]:
+    """One term per edge and seat; pairings met for the first time are added to ``index``."""
+    terms = []
+    for edge in edges:
+        for seat in edge.seats:
+            players = (edge.beneficiary, edge.partner)
+            pairing = Pairing(*(players if seat == 0 else players[::-1]))
+            number = index.setdefault(pairing, len(index))
+            terms.append(Term(edge, number, actor_seat=edge.actor_seat(seat), beneficiary_seat=seat))
+    return tuple(sorted(terms, key=lambda term: term.actor_seat))
