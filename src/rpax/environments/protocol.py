@@ -102,6 +102,9 @@ def step_and_reset(
     """One step, and the state to go on from: that after the step, or a fresh one where the episode ended."""
     key_step, key_reset = jax.random.split(key)
     transition = environment.step(key_step, state, actions)
+    transition = transition._replace(
+        shaped=jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
+    )
     fresh = environment.reset(key_reset)
     following = jax.tree.map(lambda new, old: jnp.where(transition.done, new, old), fresh, transition.state)
     return transition, following

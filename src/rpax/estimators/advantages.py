@@ -1,0 +1,48 @@
+"""Generalised advantage estimation, and normalisation pooled over everything one agent learns from."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+
+def discounted_advantages(
+    reward: Float[Array, "time *batch"],
+    value: Float[Array, "time_plus_1 *batch"],
+    done: Bool[Array, "time *batch"],
+    *,
+    discount: float,
+    gae_decay: float,
+) -> Float[Array, "time *batch"]:
+    """GAE(γ, λ): A_t = δ_t + γ λ [not done_t] A_{t+1} with δ_t = r_t + γ [not done_t] V_{t+1} − V_t.
+
+    Args:
+        reward: r_t of one seat.
+        value: V of the same seat before every step, and after the last one.
+        done: whether the episode ended with step t (time limits too: they are treated as terminal).
+        discount: γ.
+        gae_decay: λ of GAE.
+
+    Source: Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage Estimation", 2016.
+    """
+    going_on = 1.0 - done.astype(reward.dtype)
+    delta = reward + discount * going_on * value[1:] - value[:-1]
+    _, advantage = lax.scan(
+        lambda a_tp1, step: _discount(a_tp1, *step),
+        jnp.zeros_like(delta[0]),
+        (delta, discount * gae_decay * going_on),
+        reverse=True,
+    )
+    return advantage
+
+
+def _discount(a_tp1: Array, delta_t: Array, factor_t: Array) -> tuple[Array, Array]:
+    a_t = delta_t + factor_t * a_tp1
+    return a_t, a_t
+
+
+def normalize_pooled(advantage: Float[Array, "*all"], epsilon: float = 1e-8) -> Float[Array, "*all"]:
+    """(A − mean) / (std + ε) over all entries: every training partner of one agent together (paper, App. E.1).
+
+    The weights of the edges must have been applied before; normalising each partner alone would undo them.
+    """
+    return (advantage - advantage.mean()) / (advantage.std() + epsilon)

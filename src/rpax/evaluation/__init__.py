@@ -1,0 +1,1 @@
+"""How good, how robust and how rational trained agents are."""

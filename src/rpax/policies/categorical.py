@@ -1,0 +1,61 @@
+"""Categorical distributions over logits with masks. Gradients stay finite when actions are masked or probabilities
+reach 0 or 1: masked logits are replaced before anything is computed from them, never after.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from rpax.environments.protocol import Key
+
+Logits = Float[Array, "*batch actions"]
+Mask = Bool[Array, "*batch actions"]
+
+
+def log_probabilities(logits: Logits, legal: Mask | None = None) -> Logits:
+    """log π(a) for every action, normalised over the legal ones; −inf exactly where an action is illegal."""
+    if legal is None:
+        return jax.nn.log_softmax(logits)
+    # The finite stand-in keeps NaN out of the gradient; the -inf outside carries none.
+    lowest = jnp.finfo(logits.dtype).min
+    normalized = jax.nn.log_softmax(jnp.where(legal, logits, lowest))
+    return jnp.where(legal, normalized, -jnp.inf)
+
+
+def probabilities(logits: Logits, legal: Mask | None = None) -> Logits:
+    """π(a) for every action; exactly 0 where an action is illegal."""
+    if legal is None:
+        return jax.nn.softmax(logits)
+    lowest = jnp.finfo(logits.dtype).min
+    return jnp.where(legal, jax.nn.softmax(jnp.where(legal, logits, lowest)), 0.0)
+
+
+def sample(key: Key, logits: Logits, legal: Mask | None = None) -> Int[Array, "*batch"]:
+    """Draw an action; illegal ones are never drawn.
+
+    By inverting the distribution function: one random number a draw, where the Gumbel trick takes one an action.
+    """
+    cumulative = jnp.cumsum(probabilities(logits, legal), axis=-1)
+    # Uniforms are multiples of 2^-23 below 1, so the product stays below the total and the index in range.
+    uniform = jax.random.uniform(key, logits.shape[:-1], logits.dtype)[..., None] * cumulative[..., -1:]
+    return jnp.sum(cumulative <= uniform, axis=-1, dtype=jnp.int32)
+
+
+def log_prob(logits: Logits, action: Int[Array, "*batch"], legal: Mask | None = None) -> Float[Array, "*batch"]:
+    """log π(a) of the given actions."""
+    return jnp.take_along_axis(log_probabilities(logits, legal), action[..., None], axis=-1)[..., 0]
+
+
+def entropy(logits: Logits, legal: Mask | None = None) -> Float[Array, "*batch"]:
+    """H(π) = −Σ_a π(a) log π(a) in nats, with 0 log 0 = 0."""
+    log_pi = log_probabilities(logits, legal)
+    finite = log_pi if legal is None else jnp.where(legal, log_pi, 0.0)
+    return -jnp.sum(probabilities(logits, legal) * finite, axis=-1)
+
+
+def kl_divergence(logits: Logits, other: Logits, legal: Mask | None = None) -> Float[Array, "*batch"]:
+    """KL(π ‖ π′) = Σ_a π(a) (log π(a) − log π′(a)) in nats, for two policies with the same legal actions."""
+    difference = log_probabilities(logits, legal) - log_probabilities(other, legal)
+    if legal is not None:
+        difference = jnp.where(legal, difference, 0.0)
+    return jnp.sum(probabilities(logits, legal) * difference, axis=-1)

@@ -1,0 +1,83 @@
+"""The base agents' objective and its gradient."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rpax.estimators.advantages import normalize_pooled
+from rpax.estimators.loaded_dice import loaded_dice
+from rpax.objectives.plan import Term
+from rpax.policies.agent import AgentPolicy, Parameters, View
+from rpax.training.problem import Problem
+from rpax.training.rollout import Chunk, actor_slots, other_slots, views
+
+
+def term_advantages(
+    problem: Problem, terms: Sequence[Term], advantage: Float[Array, "time pairings envs 2"]
+) -> Float[Array, "time terms envs"]:
+    """Ã of one learner: its beneficiaries' advantages, times the edges' weights, then normalised over all of them."""
+    pairing = np.array([term.pairing for term in terms])
+    seat = np.array([term.beneficiary_seat for term in terms])
+    weight = jnp.asarray([term.weight for term in terms], advantage.dtype)
+    # Advanced indices around a slice put the term axis first.
+    weighted = jnp.moveaxis(advantage[:, pairing, :, seat], 0, 1) * weight[:, None]
+    return jax.lax.stop_gradient(normalize_pooled(weighted) if problem.numbers.normalize else weighted)
+
+
+def policy_gradient(
+    policy: AgentPolicy,
+    parameters: Parameters,
+    recorded: tuple[View, ...],
+    advantage: Float[Array, "time terms envs"],
+    entropy: float = 0.0,
+) -> Parameters:
+    """∇_θ [ mean_{e,t} Ã_{e,t} log π_θ(a_t | o_t) + β H ]: first order, Loaded DiCE has just this gradient."""
+
+    def objective(parameters: Parameters) -> Array:
+        bonus = entropy * policy.entropy(parameters, recorded) if entropy else 0.0
+        return jnp.mean(advantage * policy.log_prob(parameters, recorded)) + bonus
+
+    return jax.grad(objective)(parameters)
+
+
+def base_gradient(problem: Problem, base: str, parameters: Parameters, chunk: Chunk, advantage: Array) -> Parameters:
+    """g = ∇_θ L(θ, φ) of one base agent on a recorded chunk: all its edges plus the entropy bonus."""
+    policy = problem.policies[base]
+    recorded = views(chunk, policy, actor_slots(problem.plan.base_terms[base]))
+    return policy_gradient(policy, parameters, recorded, advantage, problem.numbers.entropy)
+
+
+def manipulator_terms(problem: Problem, base: str, manipulator: str) -> tuple[np.ndarray, tuple[Term, ...]]:
+    """Which of the base agent's terms are played with the manipulator: their positions, and the terms."""
+    terms = problem.plan.base_terms[base]
+    positions = [number for number, term in enumerate(terms) if term.other == manipulator]
+    return np.array(positions), tuple(terms[number] for number in positions)
+
+
+def base_surrogate(
+    problem: Problem,
+    base: str,
+    parameters: Parameters,
+    manipulators: Mapping[str, Parameters],
+    chunk: Chunk,
+    advantage: Float[Array, "time terms envs"],
+    first: Bool[Array, "time terms envs"],
+) -> Float[Array, ""]:
+    """J_base(θ, φ) = mean_{e,t} ρ_t Ã_t + β H, to be differentiated in θ and in the manipulators' φ, in any order.
+
+    The log-probabilities of base partners (also the agent's own in self-play) are constants, which leave Loaded DiCE
+    unchanged, so they are not computed at all.
+    """
+    policy = problem.policies[base]
+    recorded = views(chunk, policy, actor_slots(problem.plan.base_terms[base]))
+    log_prob = policy.log_prob(parameters, recorded)
+    for manipulator in problem.manipulators_of(base):
+        positions, terms = manipulator_terms(problem, base, manipulator)
+        its_policy = problem.policies[manipulator]
+        its_views = views(chunk, its_policy, other_slots(terms))
+        log_prob = log_prob.at[:, positions].add(its_policy.log_prob(manipulators[manipulator], its_views))
+    bonus = problem.numbers.entropy * policy.entropy(parameters, recorded)
+    return jnp.mean(loaded_dice(log_prob, advantage, first, problem.numbers.dice_decay)) + bonus

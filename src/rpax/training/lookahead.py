@@ -1,0 +1,80 @@
+"""The lookahead: N base updates θ → θ′ against the manipulators, recorded to be differentiated through."""
+
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from rpax.environments.protocol import Key
+from rpax.policies.agent import Parameters
+from rpax.training.base_update import base_gradient, term_advantages
+from rpax.training.critic_update import advantages
+from rpax.training.optimizers import OptimizerState
+from rpax.training.problem import Problem, Streams, TrainState
+from rpax.training.rollout import Chunk, roll_out
+
+
+class LookaheadStep(NamedTuple):
+    """One recorded lookahead step; :func:`look_ahead` stacks N of them along a leading axis.
+
+    Attributes:
+        base: θ^k of every base agent.
+        optimizer: their optimiser states before the step.
+        gradient: g_k of every base agent.
+        chunk: what was rolled out under (θ^k, φ).
+        advantage: Ã of every base agent's terms.
+        targets: what the critics are to predict on this chunk.
+        streams: the environments after the chunk.
+    """
+
+    base: dict[str, Parameters]
+    optimizer: dict[str, OptimizerState]
+    gradient: dict[str, Parameters]
+    chunk: Chunk
+    advantage: dict[str, Float[Array, "time terms envs"]]
+    targets: Float[Array, "time pairings envs 2"]
+    streams: Streams
+
+
+def look_ahead(problem: Problem, key: Key, state: TrainState) -> tuple[dict[str, Parameters], LookaheadStep]:
+    """Lines 1 and 2 of Algorithm 1: θ′ ← θ, then N times θ′ ← θ′ + α1 ∇_θ′ L(θ′, φ).
+
+    Step k + 1 goes on where step k's environments stopped. The optimiser starts from the base agents' real state.
+
+    Returns:
+        θ′, and the N recorded steps stacked along a leading axis.
+    """
+
+    def one_step(carry, key_step: Key):
+        base, optimizer, streams = carry
+        record = _record_step(problem, key_step, base, optimizer, streams, state)
+        ahead = {
+            name: problem.base_optimizer.look_ahead(
+                record.gradient[name], optimizer[name], base[name], problem.numbers.lookahead_rate
+            )
+            for name in problem.bases
+        }
+        base, optimizer = ({name: pair[part] for name, pair in ahead.items()} for part in (0, 1))
+        return (base, optimizer, record.streams), record
+
+    carry = (state.base, state.base_optimizer, state.lookahead_streams)
+    (ahead, _, _), trace = jax.lax.scan(one_step, carry, jax.random.split(key, problem.numbers.lookahead))
+    return ahead, trace
+
+
+def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, state: TrainState) -> LookaheadStep:
+    """Roll the base agents' objectives out under (θ^k, φ) and take their gradients."""
+    plan = problem.plan
+    parameters = {**base, **state.manipulators, **problem.fixed}
+    chunk, streams = roll_out(
+        problem.environment, problem.policies, parameters, plan.lookahead_pairings, key, streams, problem.numbers.steps
+    )
+    advantage, targets = advantages(problem, state.critics, plan.lookahead_pairings, chunk)
+    of_terms = {name: term_advantages(problem, plan.base_terms[name], advantage) for name in problem.bases}
+    gradient = {name: base_gradient(problem, name, base[name], chunk, of_terms[name]) for name in problem.bases}
+    return LookaheadStep(base, optimizer, gradient, chunk, of_terms, targets, streams)
+
+
+def first_step(trace: LookaheadStep) -> LookaheadStep:
+    """The first of the stacked steps: its environments persist, its data train the critics and the base agents."""
+    return jax.tree.map(lambda leaf: leaf[0], trace)

@@ -1,0 +1,183 @@
+"""The manipulators' gradient ∇_φ J^O(θ′(φ)) through the lookahead: in closed form, and by autodiff as its oracle.
+
+The closed form needs no higher-order autodiff: differentiate the optimiser once, push the result through the base
+policy once, and what comes out are advantages for the manipulator (the influence credits). See ``docs/method.md``.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rpax.estimators.influence import influence_credits
+from rpax.policies.agent import Parameters
+from rpax.training.base_update import base_surrogate, manipulator_terms, policy_gradient, term_advantages
+from rpax.training.lookahead import LookaheadStep
+from rpax.training.optimizers import OptimizerState
+from rpax.training.problem import Problem
+from rpax.training.rollout import Chunk, actor_slots, other_slots, views
+
+
+def outer_gradient(
+    problem: Problem, manipulator: str, ahead: Parameters, chunk: Chunk, advantage: Float[Array, "time pairings envs 2"]
+) -> Parameters:
+    """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of the shaped base for its manipulator's edges."""
+    terms = problem.plan.outer_terms[manipulator]
+    policy = problem.policies[problem.shaped_by(manipulator)]
+    recorded = views(chunk, policy, actor_slots(terms))
+    return policy_gradient(policy, ahead, recorded, term_advantages(problem, terms, advantage))
+
+
+class Influence(NamedTuple):
+    """A manipulator's gradient and how it came about.
+
+    Attributes:
+        gradient: ∇_φ J^O(θ′(φ)).
+        credit: root mean square of the influence credits of the first lookahead step.
+    """
+
+    gradient: Parameters
+    credit: Float[Array, ""]
+
+
+class _Adjoint(NamedTuple):
+    """What flows backwards: derivatives of J^O in θ^{k+1}, in the optimiser's state^{k+1}, and in φ so far."""
+
+    parameters: Parameters
+    optimizer: OptimizerState
+    manipulator: Parameters
+
+
+def closed_form_influence(
+    problem: Problem, manipulator: str, parameters: Parameters, trace: LookaheadStep, outer: Parameters
+) -> Influence:
+    """∇_φ J^O by influence credits.
+
+    Backwards over the lookahead steps, (u, ū) being the derivative of J^O in (θ^{k+1}, state^{k+1}):
+
+        (d, ū, u⁰) ← vjp of the optimiser's step (g, state, θ) ↦ (θ′, state′), applied to (u, ū)
+        s_t = ⟨d, ∇_θ log π_θ(a_t|o_t)⟩ for every term of the base agent (one jvp)
+        c_t = influence credits of (s, Ã)
+        ∇_φ J^O += mean_{e,t} [e plays with the manipulator] c_t ∇_φ log π_φ(b_t|o^φ_t)
+        u ← u⁰ + ∇_θ ( mean_{e,t} (stop(c_t) log π_θ + Ã_t s_t) + β ⟨d, ∇_θ H⟩ )
+
+    Args:
+        problem: what the run is about.
+        manipulator: whose gradient.
+        parameters: its φ.
+        trace: the recorded lookahead steps, stacked.
+        outer: u at θ′, from :func:`outer_gradient`.
+    """
+    base = problem.shaped_by(manipulator)
+    positions, terms = manipulator_terms(problem, base, manipulator)
+
+    def one_step_back(adjoint: _Adjoint, record: LookaheadStep) -> tuple[_Adjoint, Array]:
+        direction, optimizer, through_optimizer = _through_optimizer(problem, base, record, adjoint)
+        credit, through_gradient = _through_gradient(problem, base, record, direction)
+        own = credit[:, positions]
+        policy = problem.policies[manipulator]
+        recorded = views(record.chunk, policy, other_slots(terms))
+        # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
+        share = len(positions) / credit.shape[1]
+        step = policy_gradient(policy, parameters, recorded, own * share)
+        gradient = jax.tree.map(jnp.add, adjoint.manipulator, step)
+        following = jax.tree.map(jnp.add, through_optimizer, through_gradient)
+        return _Adjoint(following, optimizer, gradient), jnp.sqrt(jnp.mean(jnp.square(own)))
+
+    last_optimizer = jax.tree.map(lambda leaf: leaf[-1], trace.optimizer[base])
+    start = _Adjoint(
+        outer,
+        [jnp.zeros_like(leaf) for leaf in _float_leaves(last_optimizer)],
+        jax.tree.map(jnp.zeros_like, parameters),
+    )
+    adjoint, credits = jax.lax.scan(one_step_back, start, trace, reverse=True)
+    return Influence(adjoint.manipulator, credits[0])
+
+
+def _through_optimizer(problem: Problem, base: str, record: LookaheadStep, adjoint: _Adjoint) -> tuple[Any, Any, Any]:
+    """(d, ū, u⁰): the vjp of one optimiser step, at Adam's true moments and count."""
+    state = record.optimizer[base]
+
+    def step(gradient: Parameters, moments: list[Array], parameters: Parameters) -> tuple[Parameters, list[Array]]:
+        parameters, following = problem.base_optimizer.look_ahead(
+            gradient, _with_float_leaves(state, moments), parameters, problem.numbers.lookahead_rate
+        )
+        return parameters, _float_leaves(following)
+
+    _, pull_back = jax.vjp(step, record.gradient[base], _float_leaves(state), record.base[base])
+    return pull_back((adjoint.parameters, adjoint.optimizer))
+
+
+def _through_gradient(
+    problem: Problem, base: str, record: LookaheadStep, direction: Parameters
+) -> tuple[Float[Array, "time terms envs"], Parameters]:
+    """The influence credits of every term, and ∇_θ ⟨d, g(θ)⟩, the derivative of the base gradient along d."""
+    numbers, policy = problem.numbers, problem.policies[base]
+    all_terms = problem.plan.base_terms[base]
+    recorded = views(record.chunk, policy, actor_slots(all_terms))
+    advantage = record.advantage[base]
+    first = _first_of_terms(record.chunk, [term.pairing for term in all_terms])
+
+    def along_direction(parameters: Parameters) -> tuple[Array, Array]:
+        log_prob, score = jax.jvp(lambda p: policy.log_prob(p, recorded), (parameters,), (direction,))
+        credit = influence_credits(score, advantage, first, numbers.dice_decay)
+        # ∇_θ Σ ρ_t Ã_t has the value Σ c_t ∇_θ log π where c_t is a constant, and s_t carries the policy's curvature.
+        total = jnp.mean(jax.lax.stop_gradient(credit) * log_prob + advantage * score)
+        if numbers.entropy:
+            total += numbers.entropy * jax.jvp(lambda p: policy.entropy(p, recorded), (parameters,), (direction,))[1]
+        return total, credit
+
+    through_gradient, credit = jax.grad(along_direction, has_aux=True)(record.base[base])
+    return credit, through_gradient
+
+
+def _first_of_terms(chunk: Chunk, pairings: list[int]) -> Array:
+    return jnp.take(chunk.first, np.array(pairings), axis=1)
+
+
+def autodiff_influence(
+    problem: Problem, manipulator: str, parameters: dict[str, Parameters], trace: LookaheadStep, outer: Parameters
+) -> Influence:
+    """∇_φ J^O by differentiating through the whole lookahead on the recorded chunks; the closed form's oracle.
+
+    Args:
+        problem: what the run is about.
+        manipulator: whose gradient.
+        parameters: every manipulator's φ.
+        trace: the recorded lookahead steps, stacked.
+        outer: u at θ′; J^O is linear around θ′ as far as its gradient goes.
+    """
+    base = problem.shaped_by(manipulator)
+    pairings = [term.pairing for term in problem.plan.base_terms[base]]
+
+    def ahead_of(own: Parameters) -> Parameters:
+        everyone = {**parameters, manipulator: own}
+
+        def one_step(carry, record: LookaheadStep):
+            theta, optimizer = carry
+            first = _first_of_terms(record.chunk, pairings)
+            gradient = jax.grad(base_surrogate, argnums=2)(
+                problem, base, theta, everyone, record.chunk, record.advantage[base], first
+            )
+            return problem.base_optimizer.look_ahead(gradient, optimizer, theta, problem.numbers.lookahead_rate), None
+
+        start = jax.tree.map(lambda leaf: leaf[0], (trace.base[base], trace.optimizer[base]))
+        (ahead, _), _ = jax.lax.scan(one_step, start, trace)
+        return ahead
+
+    _, pull_back = jax.vjp(ahead_of, parameters[manipulator])
+    (gradient,) = pull_back(outer)
+    return Influence(gradient, jnp.full((), jnp.nan))
+
+
+def _float_leaves(state: OptimizerState) -> list[Array]:
+    """The differentiable part of an optimiser's state (Adam's moments, not its count)."""
+    return [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def _with_float_leaves(state: OptimizerState, moments: list[Array]) -> OptimizerState:
+    """``state`` with its differentiable part replaced."""
+    replaced = iter(moments)
+    return jax.tree.map(lambda leaf: next(replaced) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, state)

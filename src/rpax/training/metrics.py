@@ -1,0 +1,70 @@
+"""What one update reports: a few numbers per agent and pairing, cheap enough to be computed every time."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rpax.policies.agent import Parameters
+from rpax.training.lookahead import LookaheadStep
+from rpax.training.manipulator_update import Influence
+from rpax.training.problem import Problem, global_norm
+from rpax.training.rollout import Chunk, actor_slots, views
+
+if TYPE_CHECKING:
+    from rpax.training.step import OuterBatch
+
+
+class StepMetrics(NamedTuple):
+    """One update's numbers; the trainer averages them over the updates of a chunk.
+
+    Attributes:
+        base_gradient_norm: per base agent, ‖∇_θ L‖ before clipping.
+        manipulator_gradient_norm: per manipulator, ‖∇_φ L^O‖ before clipping.
+        influence: per manipulator, the root mean square influence credit of the first lookahead step.
+        entropy: per base agent, mean policy entropy in nats.
+        critic_loss: summed over critics.
+        episode_return_sum: per group of pairings and pairing, raw return of each seat summed over finished episodes.
+        episodes: per group of pairings and pairing, how many episodes finished.
+    """
+
+    base_gradient_norm: dict[str, Array]
+    manipulator_gradient_norm: dict[str, Array]
+    influence: dict[str, Array]
+    entropy: dict[str, Array]
+    critic_loss: Float[Array, ""]
+    episode_return_sum: dict[str, Float[Array, "pairings 2"]]
+    episodes: dict[str, Float[Array, " pairings"]]
+
+
+def step_metrics(
+    problem: Problem,
+    first: LookaheadStep,
+    outer: "OuterBatch | None",
+    influences: Mapping[str, Influence],
+    critic_loss: Array,
+) -> StepMetrics:
+    """The numbers of one sampled update."""
+    chunks: dict[str, Chunk] = {"lookahead": first.chunk}
+    if outer is not None:
+        chunks["outer"] = outer.chunk
+    entropy = {}
+    for name in problem.bases:
+        policy = problem.policies[name]
+        recorded = views(first.chunk, policy, actor_slots(problem.plan.base_terms[name]))
+        entropy[name] = policy.entropy(first.base[name], recorded)
+    return StepMetrics(
+        base_gradient_norm=norms(first.gradient),
+        manipulator_gradient_norm=norms({name: influence.gradient for name, influence in influences.items()}),
+        influence={name: influence.credit for name, influence in influences.items()},
+        entropy=entropy,
+        critic_loss=critic_loss,
+        episode_return_sum={group: chunk.episode_returns.sum(axis=(0, 2)) for group, chunk in chunks.items()},
+        episodes={group: chunk.done.sum(axis=(0, 2)).astype(jnp.result_type(float)) for group, chunk in chunks.items()},
+    )
+
+
+def norms(gradients: Mapping[str, Parameters]) -> dict[str, Array]:
+    """Each agent's global gradient norm."""
+    return {name: global_norm(gradient) for name, gradient in gradients.items()}

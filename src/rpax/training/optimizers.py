@@ -1,0 +1,50 @@
+"""Optimisers as pure functions that can be differentiated through; lookahead and real step share their state."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import optax
+
+from rpax.policies.agent import Parameters
+
+OptimizerKind = Literal["sgd", "adam"]
+OptimizerState = Any
+
+#: Adam's derivative with respect to the gradient is infinite where its second moment is 0 unless eps_root > 0.
+ADAM_EPSILON = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Gradient *ascent* with SGD or Adam (ε = ε_root = 1e-5), one learning rate a call.
+
+    Attributes:
+        kind: ``"sgd"`` or ``"adam"``.
+        max_norm: global norm to which :meth:`ascend` clips a gradient first; ``None`` never clips.
+    """
+
+    kind: OptimizerKind = "sgd"
+    max_norm: float | None = None
+
+    def _direction(self) -> optax.GradientTransformation:
+        return optax.identity() if self.kind == "sgd" else optax.scale_by_adam(eps=ADAM_EPSILON, eps_root=ADAM_EPSILON)
+
+    def init(self, parameters: Parameters) -> OptimizerState:
+        """The state before the first step."""
+        return self._direction().init(parameters)
+
+    def look_ahead(
+        self, gradient: Parameters, state: OptimizerState, parameters: Parameters, learning_rate: float
+    ) -> tuple[Parameters, OptimizerState]:
+        """A step without clipping, as the lookahead takes it. May be differentiated in all three arguments."""
+        direction, state = self._direction().update(gradient, state, parameters)
+        return jax.tree.map(lambda p, d: p + learning_rate * d, parameters, direction), state
+
+    def ascend(
+        self, gradient: Parameters, state: OptimizerState, parameters: Parameters, learning_rate: float
+    ) -> tuple[Parameters, OptimizerState]:
+        """A real step: the gradient is clipped to ``max_norm`` first."""
+        if self.max_norm is not None:
+            gradient, _ = optax.clip_by_global_norm(self.max_norm).update(gradient, optax.EmptyState())
+        return self.look_ahead(gradient, state, parameters, learning_rate)

@@ -1,0 +1,160 @@
+"""What a training step needs besides its state: plan, environment, networks and numbers. Built once, never changed."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Int
+
+from rpax.environments.protocol import Environment, Key
+from rpax.objectives.plan import Plan
+from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.training.optimizers import Optimizer, OptimizerState
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """The numbers of one training step, in the paper's notation.
+
+    Attributes:
+        lookahead: N, differentiable base updates that a manipulator differentiates through.
+        lookahead_rate: α1.
+        manipulator_rate: α2.
+        base_rate: α3.
+        critic_rate: learning rate of the critics.
+        discount: γ.
+        gae_decay: λ of GAE.
+        dice_decay: λ of Loaded DiCE; enters second derivatives only.
+        entropy: β, coefficient of the base agents' entropy bonus.
+        manipulator_entropy: coefficient of the manipulators' entropy bonus.
+        shaping: coefficient of the environment's shaped reward in training; never part of a reported return.
+        normalize: normalise advantages, pooled per learner.
+        manipulator_gradient: the closed form (influence credits), or autodiff through the lookahead.
+        influence: in exact mode, whether a manipulator differentiates through its shaped base agent's lookahead
+            only, or through that of every base agent.
+        envs: parallel environments of each pairing.
+        steps: steps of one rollout chunk.
+    """
+
+    lookahead: int
+    lookahead_rate: float
+    manipulator_rate: float
+    base_rate: float
+    critic_rate: float
+    discount: float
+    gae_decay: float
+    dice_decay: float
+    entropy: float
+    manipulator_entropy: float
+    shaping: float
+    normalize: bool
+    manipulator_gradient: Literal["closed-form", "autodiff"]
+    influence: Literal["shaped", "joint"]
+    envs: int
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Everything static about a training run.
+
+    Attributes:
+        plan: the objective with its pairings and terms.
+        environment: the game; a :class:`~rpax.environments.tabular_game.TabularGame` in exact mode.
+        policies: the networks of every agent, fixed ones included.
+        fixed: the parameters of the agents that never learn.
+        critic: from a joint observation to one value a seat; one set of parameters for each pairing.
+        numbers: the hyperparameters.
+        base_optimizer: of every base agent; its state serves the lookahead too.
+        manipulator_optimizer: of every manipulator.
+        critic_optimizer: of all critics together.
+    """
+
+    plan: Plan
+    environment: Environment
+    policies: Mapping[str, AgentPolicy]
+    fixed: Mapping[str, Parameters]
+    critic: nn.Module
+    numbers: Hyperparameters
+    base_optimizer: Optimizer
+    manipulator_optimizer: Optimizer
+    critic_optimizer: Optimizer
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base agents, in order."""
+        return self.plan.objective.bases
+
+    @property
+    def manipulators(self) -> tuple[str, ...]:
+        """The manipulators, in order."""
+        return self.plan.objective.manipulators
+
+    def shaped_by(self, manipulator: str) -> str:
+        """The base agent that ``manipulator`` shapes."""
+        return self.plan.objective.shaped_by(manipulator)
+
+    def manipulators_of(self, base: str) -> tuple[str, ...]:
+        """The manipulators that shape ``base``."""
+        return tuple(name for name in self.manipulators if self.shaped_by(name) == base)
+
+
+class Streams(NamedTuple):
+    """Environments in progress, carried from one chunk to the next; every field [pairings, envs, …].
+
+    Attributes:
+        state: the environments' states.
+        first: whether the next step starts an episode.
+        episode_return: raw return of each seat in the episode so far.
+    """
+
+    state: Any
+    first: Array
+    episode_return: Array
+
+
+class TrainState(NamedTuple):
+    """All that a run's future depends on; one seed's (the trainer adds a leading seed axis).
+
+    Attributes:
+        base: θ, base agent to parameters.
+        base_optimizer: base agent to optimiser state.
+        manipulators: φ, manipulator to parameters.
+        manipulator_optimizer: manipulator to optimiser state.
+        critics: the critics' parameters, stacked over ``plan.all_pairings``; empty in exact mode.
+        critic_optimizer: one optimiser state for all critics.
+        lookahead_streams: environments of the lookahead pairings; ``None`` in exact mode.
+        outer_streams: environments of the outer pairings; ``None`` where there are none.
+        key: the seed's key; the key of an update is folded from it, so it never changes.
+        update: how many updates have been made.
+    """
+
+    base: dict[str, Parameters]
+    base_optimizer: dict[str, OptimizerState]
+    manipulators: dict[str, Parameters]
+    manipulator_optimizer: dict[str, OptimizerState]
+    critics: Parameters
+    critic_optimizer: OptimizerState
+    lookahead_streams: Streams | None
+    outer_streams: Streams | None
+    key: Key
+    update: Int[Array, ""]
+
+
+def map_agents(function: Callable[..., Any], *by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """``function`` applied to each agent's entries of the given mappings."""
+    return {name: function(*(mapping[name] for mapping in by_name)) for name in by_name[0]}
+
+
+def global_norm(tree: Parameters) -> Array:
+    """The Euclidean norm of all leaves together."""
+    import optax
+
+    return optax.tree.norm(tree)
+
+
+def key_data(seed: int) -> Array:
+    """The raw key of a seed (raw, so that checkpoints hold plain integers)."""
+    return jax.random.key_data(jax.random.key(seed))

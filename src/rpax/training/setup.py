@@ -1,0 +1,93 @@
+"""From a complete configuration to the :class:`~rpax.training.problem.Problem` that is trained."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flax import linen as nn
+
+from rpax.environments.protocol import Environment
+from rpax.environments.tabular_game import TabularGame
+from rpax.errors import InputError
+from rpax.objectives.edges import Objective
+from rpax.objectives.plan import make_plan
+from rpax.policies.agent import AgentPolicy, Parameters, make_agent_policy
+from rpax.policies.networks import MLP, Tabular
+from rpax.training.optimizers import Optimizer
+from rpax.training.problem import Hyperparameters, Problem
+
+if TYPE_CHECKING:
+    from rpax.runs.config import TrainConfig
+
+
+def make_problem(
+    config: "TrainConfig",
+    objective: Objective,
+    environment: Environment,
+    fixed: Mapping[str, tuple[AgentPolicy, Parameters]] | None = None,
+) -> Problem:
+    """Build everything static about a run.
+
+    Args:
+        config: a complete configuration.
+        objective: what is learned.
+        environment: where.
+        fixed: policy and parameters of every agent with the role ``fixed``.
+
+    Raises:
+        InputError: the combination makes no sense (exact mode on a game that is no table, a fixed agent missing, …).
+    """
+    fixed = fixed or {}
+    tabular = isinstance(environment, TabularGame)
+    if config.exact and not tabular:
+        raise InputError(
+            f"exact mode needs a normal-form or small extensive-form game, not '{environment.name}'; drop it"
+        )
+    if config.network == "tabular" and not tabular:
+        raise InputError(
+            f"network 'tabular' needs a game with states to enumerate, not '{environment.name}'; use 'mlp'"
+        )
+    for name in objective.fixed:
+        if name not in fixed:
+            raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")
+    plan = make_plan(objective)
+    shared = environment.one_policy_for_both_seats
+    if shared and environment.spaces[0] != environment.spaces[1]:
+        raise InputError(f"environment '{environment.name}' shares one policy but its seats' spaces differ")
+    policies = {
+        name: make_agent_policy(
+            environment.spaces, plan.seats_of(name), shared=shared, make_network=lambda n: actor_network(config, n)
+        )
+        for name in (*objective.bases, *objective.manipulators)
+    }
+    policies |= {name: policy for name, (policy, _) in fixed.items()}
+    return Problem(
+        plan=plan,
+        environment=environment,
+        policies=policies,
+        fixed={name: parameters for name, (_, parameters) in fixed.items()},
+        critic=_critic_network(config),
+        numbers=_numbers(config),
+        base_optimizer=_optimizer(config.base_optimizer, config.base_max_norm),
+        manipulator_optimizer=_optimizer(config.manipulator_optimizer, config.manipulator_max_norm),
+        critic_optimizer=_optimizer(config.critic_optimizer, None),
+    )
+
+
+def actor_network(config: "TrainConfig", num_actions: int) -> nn.Module:
+    """The network of a policy head."""
+    return Tabular(num_actions) if config.network == "tabular" else MLP(num_actions, tuple(config.hidden_sizes or ()))
+
+
+def _critic_network(config: "TrainConfig") -> nn.Module:
+    if config.network == "tabular":
+        return Tabular(2, scale=0.0)
+    return MLP(2, tuple(config.hidden_sizes or ()), output_scale=1.0)
+
+
+def _optimizer(kind: Any, max_norm: float | None) -> Optimizer:
+    return Optimizer(kind, max_norm or None)
+
+
+def _numbers(config: "TrainConfig") -> Hyperparameters:
+    values: dict[str, Any] = {name: getattr(config, name) for name in Hyperparameters.__dataclass_fields__}
+    return Hyperparameters(**values)

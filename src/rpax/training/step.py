@@ -1,0 +1,143 @@
+"""One update of Rational Policy Gradient from sampled play: the paper's Algorithm 1, line by line."""
+
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from rpax.environments.protocol import Key
+from rpax.policies.agent import Parameters
+from rpax.training.critic_update import advantages, update_critics
+from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
+from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influence, outer_gradient
+from rpax.training.metrics import StepMetrics, step_metrics
+from rpax.training.problem import Problem, Streams, TrainState
+from rpax.training.rollout import Chunk, roll_out, views
+
+
+def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
+    """θ, φ → θ, φ after one update. Algorithms without manipulators have lines 1 and 5 only."""
+    key_lookahead, key_outer = jax.random.split(jax.random.fold_in(state.key, state.update))
+
+    # 1, 2.  θ′ ← θ;  repeat N times: roll out under (θ′, φ), θ′ ← θ′ + α1 ∇_θ′ L(θ′, φ)
+    ahead, trace = look_ahead(problem, key_lookahead, state)
+
+    # 3.  Roll out the manipulators' pairings under θ′
+    outer = roll_out_manipulator_pairings(problem, key_outer, ahead, state)
+
+    # 4.  φ ← φ + α2 ∇_φ L^O(θ′(φ))
+    influences = manipulator_gradients(problem, ahead, state, trace, outer)
+    manipulators, manipulator_optimizer = update_manipulators(problem, state, trace, influences)
+
+    # 5.  θ ← θ + α3 ∇_θ L(θ, φ), on the batch of the first lookahead step
+    first = first_step(trace)
+    base, base_optimizer = update_bases(problem, state, first)
+
+    # The critics of all pairings learn from the same two batches.
+    batches = [(problem.plan.lookahead_pairings, first.chunk, first.targets)]
+    if outer is not None:
+        batches.append((problem.plan.outer_pairings, outer.chunk, outer.targets))
+    critics, critic_optimizer, critic_loss = update_critics(problem, state, batches)
+
+    following = TrainState(
+        base=base,
+        base_optimizer=base_optimizer,
+        manipulators=manipulators,
+        manipulator_optimizer=manipulator_optimizer,
+        critics=critics,
+        critic_optimizer=critic_optimizer,
+        lookahead_streams=first.streams,
+        outer_streams=None if outer is None else outer.streams,
+        key=state.key,
+        update=state.update + 1,
+    )
+    return following, step_metrics(problem, first, outer, influences, critic_loss)
+
+
+class OuterBatch(NamedTuple):
+    """The manipulators' pairings, rolled out under θ′.
+
+    Attributes:
+        chunk: what was recorded.
+        advantage: GAE of each seat.
+        targets: what the critics are to predict on this chunk.
+        streams: the environments after the chunk.
+    """
+
+    chunk: Chunk
+    advantage: Float[Array, "time pairings envs 2"]
+    targets: Float[Array, "time pairings envs 2"]
+    streams: Streams
+
+
+def roll_out_manipulator_pairings(
+    problem: Problem, key: Key, ahead: dict[str, Parameters], state: TrainState
+) -> OuterBatch | None:
+    """Line 3; ``None`` where the algorithm has no manipulators."""
+    if state.outer_streams is None:
+        return None
+    pairings, parameters = problem.plan.outer_pairings, {**ahead, **problem.fixed}
+    chunk, streams = roll_out(
+        problem.environment, problem.policies, parameters, pairings, key, state.outer_streams, problem.numbers.steps
+    )
+    advantage, targets = advantages(problem, state.critics, pairings, chunk)
+    return OuterBatch(chunk, advantage, targets, streams)
+
+
+def manipulator_gradients(
+    problem: Problem,
+    ahead: dict[str, Parameters],
+    state: TrainState,
+    trace: LookaheadStep,
+    outer: OuterBatch | None,
+) -> dict[str, Influence]:
+    """∇_φ L^O(θ′(φ)) of every manipulator."""
+    if outer is None:
+        return {}
+    influences = {}
+    for name in problem.manipulators:
+        u = outer_gradient(problem, name, ahead[problem.shaped_by(name)], outer.chunk, outer.advantage)
+        if problem.numbers.manipulator_gradient == "closed-form":
+            influences[name] = closed_form_influence(problem, name, state.manipulators[name], trace, u)
+        else:
+            influences[name] = autodiff_influence(problem, name, state.manipulators, trace, u)
+    return influences
+
+
+def update_manipulators(
+    problem: Problem, state: TrainState, trace: LookaheadStep, influences: dict[str, Influence]
+) -> tuple[dict[str, Parameters], dict[str, Parameters]]:
+    """Line 4, with an ordinary entropy bonus on what the manipulators did in the first lookahead step."""
+    manipulators, optimizer = {}, {}
+    for name, influence in influences.items():
+        gradient = influence.gradient
+        if problem.numbers.manipulator_entropy:
+            bonus = _entropy_gradient(problem, name, state.manipulators[name], first_step(trace).chunk)
+            gradient = jax.tree.map(lambda g, b: g + problem.numbers.manipulator_entropy * b, gradient, bonus)
+        manipulators[name], optimizer[name] = problem.manipulator_optimizer.ascend(
+            gradient, state.manipulator_optimizer[name], state.manipulators[name], problem.numbers.manipulator_rate
+        )
+    return manipulators, optimizer
+
+
+def _entropy_gradient(problem: Problem, manipulator: str, parameters: Parameters, chunk: Chunk) -> Parameters:
+    slots = [
+        (seat, number)
+        for seat in (0, 1)
+        for number, pairing in enumerate(problem.plan.lookahead_pairings)
+        if pairing[seat] == manipulator
+    ]
+    policy = problem.policies[manipulator]
+    return jax.grad(policy.entropy)(parameters, views(chunk, policy, slots))
+
+
+def update_bases(
+    problem: Problem, state: TrainState, first: LookaheadStep
+) -> tuple[dict[str, Parameters], dict[str, Parameters]]:
+    """Line 5: the gradient of the first lookahead step, with the real step's clipping and learning rate."""
+    base, optimizer = {}, {}
+    for name in problem.bases:
+        base[name], optimizer[name] = problem.base_optimizer.ascend(
+            first.gradient[name], state.base_optimizer[name], state.base[name], problem.numbers.base_rate
+        )
+    return base, optimizer
