@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rpax.environments.tabular_game import END, TabularGame, check_payoffs
+from rpax.environments.payoffs import check_payoffs, read_payoffs
+from rpax.environments.tabular_game import END, TabularGame
 from rpax.errors import InputError
 
 _FIGURE_14 = [[(3, 2), (0, 0), (-1, -1)], [(1, 1), (2, 3), (-1, -1)]]
@@ -41,4 +42,4 @@ def make_custom_game(name: str, payoffs: object = None) -> TabularGame:
     """
     if payoffs is None:
         raise InputError(f"environment '{name}' needs payoffs; give them like payoffs='[[1, 0], [0, 1]]' or as a file")
-    return normal_form(name, payoffs)
+    return normal_form(name, read_payoffs(payoffs))

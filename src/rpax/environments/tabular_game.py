@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
-from rpax.errors import InputError, shown
+from rpax.errors import InputError
 
 #: ``next_state`` of a move that ends the episode.
 END = -1
@@ -129,27 +129,3 @@ def _longest_episode(name: str, next_state: np.ndarray) -> int:
         return longest[state]
 
     return length_from(0)
-
-
-def check_payoffs(payoffs: object) -> np.ndarray:
-    """Payoffs as [n, m, 2] from one matrix (common payoff) or a pair of matrices (one a seat, rows are seat 0 in both).
-
-    Raises:
-        InputError: not numbers, ragged, not finite, or fewer than two actions for a seat.
-    """
-    try:
-        array = np.asarray(payoffs, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"payoffs {shown(payoffs)} are not a matrix of numbers with rows of equal length; "
-            "give [[…], […]], or a pair of such matrices of the same shape"
-        ) from None
-    if array.ndim == 2:
-        array = np.stack([array, array])
-    if array.ndim != 3 or len(array) != 2:
-        raise InputError(f"payoffs have shape {array.shape}; give one n×m matrix, or a pair of them as [2, n, m]")
-    if not np.isfinite(array).all():
-        raise InputError(f"payoffs contain {array[~np.isfinite(array)][0]}; every payoff must be a finite number")
-    if min(array.shape[1:]) < 2:
-        raise InputError(f"payoffs are {array.shape[1]}×{array.shape[2]}; each seat needs at least 2 actions")
-    return np.moveaxis(array, 0, -1)

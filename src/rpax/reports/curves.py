@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MOST_PANELS_A_ROW = 3
 _MOST_NAMES_A_COLUMN = 16
 _FEW_CURVES = 6
-_NAME_SIZE = 9
+_NAME_SIZE = 9.0
 
 
 def draw_learning_curves(

@@ -15,7 +15,7 @@ from rpax.reports.figure_style import signed, text_size
 
 # Lengths in inches, font sizes in points.
 BOX_HEIGHT, _BOX_WIDTH, _GAP, _ROWS_APART = 0.68, 1.55, 1.45, 2.9
-LABEL_SIZE, NAME_SIZE, ROLE_SIZE = 11, 11.5, 8.5
+LABEL_SIZE, NAME_SIZE, ROLE_SIZE = 11.0, 11.5, 8.5
 HEAD_LENGTH = 0.16
 _CURVE_POINTS = 200
 _MOST_PERMUTED = 7

@@ -47,7 +47,7 @@ _RATIONAL = "rational: every base agent maximises only its own return"
 _NOT_RATIONAL = "may self-sabotage: a base agent is paid for more than its own return"
 
 _HEAD_WIDTH = 0.13  # inches
-_LEGEND_SIZE, _LEGEND_STEP = 9, 0.26  # points, inches
+_LEGEND_SIZE, _LEGEND_STEP = 9.0, 0.26  # points, inches
 _ROLE_COLOURS: dict[Role, tuple[str, str]] = {
     "base": ("#E8F1FA", "#2B4C6F"),
     "manipulator": ("#F1E6F7", "#74458F"),
@@ -190,8 +190,8 @@ def _draw(objective: Objective, boxes: dict[str, Box], arrows: list[Arrow], labe
     verdict = _RATIONAL if objective.preserves_rationality else _NOT_RATIONAL
     legend = _legend(objective)
     texts = [text_size(text, _LEGEND_SIZE)[0] + 0.65 for _, text in legend] + [
-        text_size(verdict, 10)[0],
-        text_size(plain(objective.name), 16, "bold")[0],
+        text_size(verdict, 10.0)[0],
+        text_size(plain(objective.name), 16.0, "bold")[0],
     ]
     width = max(right - left, *texts) + 0.8
     above, below = 1.15, 0.5 + _LEGEND_STEP * len(legend)

@@ -1,0 +1,1 @@
+"""The `rpax` command: one small module a verb, loaded when the verb is used."""

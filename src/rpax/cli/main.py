@@ -1,0 +1,71 @@
+"""Entry point: finds the verb, runs it, and turns what goes wrong into one line and an exit status."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from rpax._version import __version__
+from rpax.errors import InputError, suggestion
+
+DONE, WRONG_INPUT, NON_FINITE, INTERRUPTED = 0, 2, 3, 130
+
+#: verb -> what it does; each lives in ``rpax.cli.<verb>`` with a ``Command`` dataclass that has ``run()``.
+VERBS = {
+    "reproduce": "run one of the paper's experiments end to end and compare it with the paper",
+    "train": "train an algorithm on an environment",
+    "resume": "continue a run to its end",
+    "certify": "rationality gap of each agent of a run",
+    "show": "draw an algorithm's objective graph",
+    "list": "algorithms and environments",
+    "bench": "throughput, compile time, memory, and where the time goes",
+}
+
+_EXAMPLES = """examples:
+  rpax reproduce figure-2
+  rpax train at-rpg matrix/figure-2 --exact --seeds 5
+  rpax train ad-rpg matrix/custom --payoffs '[[1, 0], [0, 1]]'
+  rpax show ad-rpg
+  rpax train --help"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return DONE
+    if arguments[0] == "--version":
+        print(f"rpax {__version__}")
+        return DONE
+    verb = arguments[0]
+    try:
+        if verb not in VERBS:
+            raise InputError(f"command '{verb}' is unknown; {suggestion(verb, VERBS)}")
+        from rpax.cli.parse import parse
+
+        command = parse(importlib.import_module(f"rpax.cli.{verb}").Command, verb, arguments[1:])
+        return command.run()
+    except InputError as error:
+        print(f"rpax: {' '.join(str(error).split())}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("rpax: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    except RuntimeError as error:
+        if type(error).__name__ != "NonFiniteError":
+            raise
+        print(f"rpax: {error}", file=sys.stderr)
+        return NON_FINITE
+
+
+def help_text() -> str:
+    """What `rpax --help` prints."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
+    return (
+        f"rpax {__version__}: Rational Policy Gradient, adversarial multi-agent training without self-sabotage\n\n"
+        f"usage: rpax COMMAND … [--options]\n\ncommands:\n{verbs}\n\n{_EXAMPLES}"
+    )

@@ -1,0 +1,41 @@
+"""`rpax resume`."""
+
+import dataclasses
+import pathlib
+
+import tyro
+
+from rpax.cli.output import print_json, print_run, progress_bar
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Continue a run from its last checkpoint to its end, or beyond with --until.
+
+    Examples:
+      rpax resume runs/x
+      rpax resume runs/x --until 10000
+    """
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """The run directory."""
+    until: int | None = None
+    """Train up to this update instead of the configured one."""
+    minutes: float | None = None
+    """Stop, saved, after so many minutes."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON document on stdout; everything else goes to stderr."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+    def run(self) -> int:
+        """Resume."""
+        from rpax.runs.run import resume
+
+        with progress_bar(str(self.run_dir), quiet=self.quiet) as progress:
+            run = resume(self.run_dir, until=self.until, minutes=self.minutes, progress=progress)
+        if self.json:
+            print_json(run.to_dict())
+        else:
+            print_run(run)
+        return 0

@@ -1,0 +1,87 @@
+"""`rpax train`: settings from defaults ← preset ← file ← options, then train and show what came out."""
+
+import dataclasses
+import pathlib
+from typing import Annotated, Any
+
+import tyro
+
+from rpax.cli.output import print_json, print_run, progress_bar, say
+from rpax.errors import InputError
+from rpax.runs.config import FIELDS, TrainConfig, config_from_dict, parse_assignments, read_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(TrainConfig):
+    """Train an algorithm on an environment and write a run directory.
+
+    Settings that are not given come from --set, then --config, then the --preset.
+
+    Examples:
+      rpax train at-rpg matrix/figure-2 --exact --lookahead 4 --seeds 5
+      rpax train ad-rpg matrix/custom --payoffs '[[1, 0.9, 0], [0, -1, 1]]' --crossplay-weight 1
+      rpax train ap-rpg matrix/figure-2 --victim runs/x:victim
+      rpax train my-objective.yaml extensive/g2 --config settings.yaml --set lookahead=2
+    """
+
+    # Both may come from --config, so neither is required here.
+    algorithm: Annotated[
+        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ALGORITHM", help_behavior_hint="")
+    ] = None  # type: ignore[assignment]
+    """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
+    environment: Annotated[
+        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ENVIRONMENT", help_behavior_hint="")
+    ] = None  # type: ignore[assignment]
+    """Name of an environment (see `rpax list`)."""
+    seeds: int = 1
+    """How many consecutive seeds are trained, in one compiled program."""
+    exact: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Exact gradients instead of sampled play (normal-form and small extensive-form games)."""
+    payoffs: Annotated[str | None, tyro.conf.arg(metavar="MATRIX|FILE", help_behavior_hint="")] = None
+    """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file. One matrix, or one a seat (rows: seat 0)."""
+    config: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE.yaml", help_behavior_hint="")] = None
+    """Read settings from this file (the same names as the options)."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Set any setting, for example --set hidden_sizes='[32, 32]'."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """The run directory (default: runs/<time>-<algorithm>-<environment>)."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON document on stdout; everything else goes to stderr."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+    def settings(self) -> TrainConfig:
+        """The configuration asked for: file ← --set ← options."""
+        values: dict[str, Any] = read_settings(self.config) if self.config else {}
+        values |= parse_assignments(self.set)
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        given = {name: getattr(self, name) for name in FIELDS if getattr(self, name) != defaults[name]}
+        return config_from_dict(values | given)
+
+    def run(self) -> int:
+        """Train."""
+        from rpax.runs.directory import RunDirectory, default_name
+        from rpax.runs.prepare import prepare
+
+        config, objective = prepare(self.settings())
+        out = self.out or pathlib.Path("runs") / default_name(config.algorithm, config.environment)
+        directory = RunDirectory.create(out, config, objective)
+        say(f"run directory: {directory.path}", quiet=self.quiet)
+
+        from rpax.runs.run import start
+
+        title = f"{objective.name} on {config.environment}"
+        try:
+            with progress_bar(title, quiet=self.quiet) as progress:
+                run = start(config, objective, directory, environment=config.environment, fixed={}, progress=progress)
+        except InputError:
+            directory.discard_if_untrained()
+            raise
+        if self.json:
+            print_json(run.to_dict())
+        else:
+            print_run(run)
+        return 0

@@ -1,0 +1,104 @@
+"""Payoffs as users give them: JSON text, or a JSON, NPY or CSV file. Never imports JAX, never unpickles."""
+
+import csv
+import io
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from rpax.errors import InputError, shown
+
+_MOST_BYTES = 10_000_000
+
+
+def read_payoffs(source: object) -> Any:
+    """Payoffs as nested lists or an array, unchecked (see :func:`check_payoffs`).
+
+    Args:
+        source: nested lists or an array (returned as they are), JSON text like ``[[1, 0], [0, 1]]``, or the path of a
+            ``.json``, ``.npy`` or ``.csv`` file. In a CSV file an empty line separates the matrices of the two seats.
+
+    Raises:
+        InputError: the text is no JSON, or the file is missing, too large or of another kind.
+    """
+    if not isinstance(source, str | pathlib.Path):
+        return source
+    text = str(source).strip()
+    if text.startswith("["):
+        return _parse_json(text, f"payoffs {shown(text)}")
+    path = pathlib.Path(text)
+    if path.suffix.lower() not in (".json", ".npy", ".csv"):
+        raise InputError(
+            f"payoffs {shown(text)} are neither a matrix like '[[1, 0], [0, 1]]' nor a .json, .npy or .csv file"
+        )
+    where = f"payoff file {path}"
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{where}: larger than {_MOST_BYTES} bytes; is it the right file?")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror}); check the path") from None
+    return _parse_file(path.suffix.lower(), content, where)
+
+
+def _parse_file(suffix: str, content: bytes, where: str) -> Any:
+    if suffix == ".npy":
+        try:
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError, OSError):
+            raise InputError(f"{where}: not a plain NPY array of numbers; save it with numpy.save") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where}: not UTF-8 text; save it as UTF-8") from None
+    return _parse_json(text, where) if suffix == ".json" else _parse_csv(text, where)
+
+
+def _parse_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise InputError(f"{where}: not a JSON list of lists; write '[[1, 0], [0, 1]]'") from None
+
+
+def _parse_csv(text: str, where: str) -> Any:
+    blocks: list[list[list[float]]] = [[]]
+    for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
+        if not any(cell.strip() for cell in row):
+            if blocks[-1]:
+                blocks.append([])
+            continue
+        try:
+            blocks[-1].append([float(cell) for cell in row])
+        except ValueError:
+            raise InputError(
+                f"{where}: line {number} {shown(','.join(row))} holds something that is no number"
+            ) from None
+    blocks = [block for block in blocks if block]
+    return blocks[0] if len(blocks) == 1 else blocks
+
+
+def check_payoffs(payoffs: object) -> np.ndarray:
+    """Payoffs as [n, m, 2] from one matrix (common payoff) or a pair of matrices (one a seat, rows are seat 0 in both).
+
+    Raises:
+        InputError: not numbers, ragged, not finite, or fewer than two actions for a seat.
+    """
+    try:
+        array = np.asarray(payoffs, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"payoffs {shown(payoffs)} are not a matrix of numbers with rows of equal length; "
+            "give [[…], […]], or a pair of such matrices of the same shape"
+        ) from None
+    if array.ndim == 2:
+        array = np.stack([array, array])
+    if array.ndim != 3 or len(array) != 2:
+        raise InputError(f"payoffs have shape {array.shape}; give one n×m matrix, or a pair of them as [2, n, m]")
+    if not np.isfinite(array).all():
+        raise InputError(f"payoffs contain {array[~np.isfinite(array)][0]}; every payoff must be a finite number")
+    if min(array.shape[1:]) < 2:
+        raise InputError(f"payoffs are {array.shape[1]}×{array.shape[2]}; each seat needs at least 2 actions")
+    return np.moveaxis(array, 0, -1)

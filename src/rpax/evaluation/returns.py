@@ -1,0 +1,55 @@
+"""Returns by playing: fresh episodes of every pairing, where they cannot be computed."""
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rpax.environments.protocol import Key
+from rpax.policies.agent import Parameters
+from rpax.training.problem import Problem
+from rpax.training.rollout import roll_out, start_streams
+
+_MOST_ENVS = 256
+
+
+class SampledReturns(NamedTuple):
+    """Raw, undiscounted returns of fresh episodes.
+
+    Attributes:
+        mean: [pairings, 2].
+        half_width: half the width of the 95 % confidence interval of the mean (normal approximation), [pairings, 2].
+        episodes: how many episodes of each pairing were played.
+    """
+
+    mean: np.ndarray
+    half_width: np.ndarray
+    episodes: int
+
+
+def sampled_returns(problem: Problem, parameters: Mapping[str, Parameters], key: Key, episodes: int) -> SampledReturns:
+    """Play at least ``episodes`` fresh episodes of every pairing, whatever their length (no bias to short ones)."""
+    envs = min(_MOST_ENVS, episodes)
+    play = jax.jit(functools.partial(_first_episodes, problem, envs=envs))
+    keys = jax.random.split(key, math.ceil(episodes / envs))
+    returns = np.concatenate([np.asarray(play({**parameters, **problem.fixed}, k), np.float64) for k in keys], axis=1)
+    spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
+    return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
+
+
+def _first_episodes(
+    problem: Problem, parameters: Mapping[str, Parameters], key: Key, *, envs: int
+) -> Float[Array, "pairings envs 2"]:
+    """The return of the first episode of each environment, which ends within the horizon."""
+    key_start, key_play = jax.random.split(key)
+    pairings = problem.plan.all_pairings
+    streams = start_streams(problem.environment, key_start, len(pairings), envs)
+    horizon = problem.environment.horizon
+    chunk, _ = roll_out(problem.environment, problem.policies, parameters, pairings, key_play, streams, horizon)
+    ended_before = jnp.cumsum(chunk.done, axis=0) - chunk.done
+    return jnp.sum(jnp.where((ended_before == 0)[..., None], chunk.episode_returns, 0.0), axis=0)

@@ -1,0 +1,104 @@
+"""One agent's policy as a safetensors file: parameters, and in the header what is needed to use them."""
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rpax.environments.protocol import SeatSpace
+from rpax.errors import InputError
+from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.networks import MLP, Tabular
+
+SCHEMA = 1
+_MOST_BYTES = 2_000_000_000
+
+
+def save_policy(path: pathlib.Path, policy: AgentPolicy, parameters: Parameters, **about: str) -> None:
+    """Write parameters named ``head/params/…`` and a header ``rpax`` that describes heads, networks and spaces."""
+    header = {
+        "schema": SCHEMA,
+        "heads": {str(seat): head for seat, head in policy.head_of_seat.items()},
+        "networks": {head: _describe_network(network) for head, network in policy.networks.items()},
+        "spaces": [_describe_space(space) for space in policy.spaces],
+        **about,
+    }
+    leaves, _ = jax.tree_util.tree_flatten_with_path(parameters)
+    arrays = {jax.tree_util.keystr(key, simple=True, separator="/"): np.asarray(leaf) for key, leaf in leaves}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, path, metadata={"rpax": json.dumps(header)})
+
+
+def load_policy(path: pathlib.Path) -> tuple[AgentPolicy, Parameters, dict[str, Any]]:
+    """Read what :func:`save_policy` wrote: policy, parameters and the whole header.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    where = f"policy file {path}"
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{where}: larger than {_MOST_BYTES} bytes; is it the right file?")
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})["rpax"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        policy = _policy_of(header)
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror or error}); check the path") from None
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{where}: damaged, or not a policy written by rpax; export it again") from None
+    parameters: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *folders, last = name.split("/")
+        branch = parameters
+        for folder in folders:
+            branch = branch.setdefault(folder, {})
+        branch[last] = array
+    if set(parameters) != set(policy.networks):
+        raise InputError(
+            f"{where}: holds heads {sorted(parameters)}, its header says {sorted(policy.networks)}; export it again"
+        )
+    return policy, parameters, header
+
+
+def _describe_network(network: nn.Module) -> dict[str, Any]:
+    if isinstance(network, MLP):
+        return {"kind": "mlp", "outputs": network.num_outputs, "hidden_sizes": list(network.hidden_sizes)}
+    assert isinstance(network, Tabular), "no other networks exist"
+    return {"kind": "tabular", "outputs": network.num_outputs}
+
+
+def _describe_space(space: SeatSpace) -> dict[str, Any]:
+    return {
+        "observation_shape": list(space.observation_shape),
+        "num_actions": space.num_actions,
+        "observation_dtype": np.dtype(space.observation_dtype).name,
+        "action_names": list(space.action_names) if space.action_names else None,
+    }
+
+
+def _policy_of(header: dict[str, Any]) -> AgentPolicy:
+    if header["schema"] != SCHEMA:
+        raise InputError(f"policy format {header['schema']} is not {SCHEMA}; use the rpax that wrote it")
+    networks: dict[str, nn.Module] = {}
+    for head, about in header["networks"].items():
+        outputs = int(about["outputs"])
+        networks[head] = MLP(outputs, tuple(about["hidden_sizes"])) if about["kind"] == "mlp" else Tabular(outputs)
+    spaces = [
+        SeatSpace(
+            tuple(about["observation_shape"]),
+            int(about["num_actions"]),
+            np.dtype(about["observation_dtype"]),
+            tuple(about["action_names"]) if about["action_names"] else None,
+        )
+        for about in header["spaces"]
+    ]
+    heads = {int(seat): head for seat, head in header["heads"].items()}
+    return AgentPolicy(networks, heads, (spaces[0], spaces[1]))

@@ -1,0 +1,159 @@
+"""Many seeds, many updates, one compiled program: the loop body of a training run."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from rpax.environments.tabular_game import TabularGame
+from rpax.policies.agent import Parameters
+from rpax.training.exact_step import exact_step, returns_of
+from rpax.training.initial import initial_state
+from rpax.training.metrics import StepMetrics
+from rpax.training.problem import Problem, TrainState, key_data
+from rpax.training.step import step
+
+
+class Report(NamedTuple):
+    """What is known after a chunk of updates; every array has a leading seed axis.
+
+    Attributes:
+        metrics: the means of :class:`StepMetrics` over the chunk's updates.
+        finite: per learning agent (and ``critics``), whether its parameters and gradients are finite.
+        policies: in tabular games, agent to seat to action probabilities [seeds, states, actions].
+        returns: in tabular games, exact returns of every pairing [seeds, pairings, 2]; else ``None``.
+    """
+
+    metrics: StepMetrics
+    finite: dict[str, Bool[Array, " seeds"]]
+    policies: dict[str, dict[int, Array]]
+    returns: Array | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """Trains all seeds of a problem in chunks of any number of updates.
+
+    Attributes:
+        problem: what is trained.
+        seeds: the seeds; the leading axis of everything.
+        exact: exact gradients instead of sampled play.
+        precision: ``"float32"`` or ``"float64"``.
+    """
+
+    problem: Problem
+    seeds: tuple[int, ...]
+    exact: bool
+    precision: str
+
+    def init(self) -> TrainState:
+        """The state before the first update."""
+        with self.precision_context():
+            return jax.jit(self._initial_states)(self._keys())
+
+    def state_shape(self) -> TrainState:
+        """Shapes and types of the state, without computing it."""
+        with self.precision_context():
+            return jax.eval_shape(self._initial_states, self._keys())
+
+    def advance(self, state: TrainState, updates: int) -> tuple[TrainState, Report]:
+        """Make ``updates`` updates. The number is an argument of one compiled program, so any number is cheap.
+
+        ``state`` is donated: it must not be used afterwards.
+        """
+        with self.precision_context():
+            return self._advance(state, jnp.asarray(updates, jnp.int32))
+
+    def report(self, state: TrainState) -> Report:
+        """What is known about ``state`` without training."""
+        return self.advance(jax.tree.map(jnp.copy, state), 0)[1]
+
+    @functools.cached_property
+    def _advance(self):
+        return jax.jit(self._advance_all, donate_argnums=0)
+
+    def lower(self, state: TrainState) -> Any:
+        """The traced and lowered program of :meth:`advance`, for measuring how long it takes to compile."""
+        with self.precision_context():
+            return self._advance.lower(state, jnp.asarray(1, jnp.int32))
+
+    def precision_context(self) -> AbstractContextManager[Any]:
+        """Whatever computes with this trainer's parameters does so inside this context."""
+        return jax.enable_x64(self.precision == "float64")
+
+    def _keys(self) -> Array:
+        return jnp.stack([key_data(seed) for seed in self.seeds])
+
+    def _initial_states(self, keys: Array) -> TrainState:
+        return jax.vmap(functools.partial(initial_state, self.problem, exact=self.exact))(keys)
+
+    def _advance_all(self, state: TrainState, updates: Int[Array, ""]) -> tuple[TrainState, Report]:
+        one_update = jax.vmap(functools.partial(exact_step if self.exact else step, self.problem))
+
+        def body(_, carry):
+            state, total = carry
+            state, metrics = one_update(state)
+            return state, jax.tree.map(jnp.add, total, metrics)
+
+        shapes = jax.eval_shape(one_update, state)[1]
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        state, total = jax.lax.fori_loop(0, updates, body, (state, nothing))
+        mean = jax.tree.map(lambda leaf: leaf / jnp.maximum(updates, 1), total)
+        return state, self._report(state, mean)
+
+    def _report(self, state: TrainState, metrics: StepMetrics) -> Report:
+        learning = {**state.base, **state.manipulators, "critics": state.critics}
+        norms = metrics.base_gradient_norm | metrics.manipulator_gradient_norm | {"critics": metrics.critic_loss}
+        finite = {name: _all_finite((learning[name], norms[name])) for name in learning}
+        if not isinstance(self.problem.environment, TabularGame):
+            return Report(metrics, finite, {}, None)
+        policies = {
+            name: jax.vmap(lambda p, name=name: policy_tables(self.problem, name, p))(learning[name])
+            for name in (*state.base, *state.manipulators)
+        }
+        returns = jax.vmap(functools.partial(pairing_returns, self.problem))({**state.base, **state.manipulators})
+        return Report(metrics, finite, policies, returns)
+
+
+def policy_tables(problem: Problem, agent: str, parameters: Parameters) -> dict[int, Array]:
+    """An agent's action probabilities in every state of a tabular game, for every seat it plays."""
+    game = problem.environment
+    assert isinstance(game, TabularGame), "called for tabular games only"
+    policy = problem.policies[agent]
+    return {seat: policy.table(parameters, seat, game.all_observations()) for seat in policy.head_of_seat}
+
+
+def pairing_returns(problem: Problem, parameters: dict[str, Parameters]) -> Array:
+    """Exact returns of every pairing of a tabular game: [pairings, 2]."""
+    game = problem.environment
+    assert isinstance(game, TabularGame), "called for tabular games only"
+    everyone = {**parameters, **problem.fixed}
+    tables = {name: policy_tables(problem, name, everyone[name]) for name in everyone}
+    return jnp.stack([returns_of(game, tables[p.seat_0][0], tables[p.seat_1][1]) for p in problem.plan.all_pairings])
+
+
+def _all_finite(tree: Any) -> Bool[Array, " seeds"]:
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    checks = [jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1) for leaf in leaves]
+    return functools.reduce(jnp.logical_and, checks)
+
+
+def one_seed(tree: Any, index: int) -> Any:
+    """The entries of one seed, as numpy arrays."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf[index]), tree)
+
+
+def learners_not_finite(report: Report, seeds: Sequence[int]) -> list[tuple[str, int]]:
+    """Which agents of which seeds have parameters or gradients that are not finite."""
+    return [
+        (name, seed)
+        for name, flags in report.finite.items()
+        for seed, fine in zip(seeds, np.asarray(flags), strict=True)
+        if not fine
+    ]
