@@ -27,5 +27,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def shown(value: object, most: int = 60) -> str:
     """``value`` as an error message shows it: its ``repr`` in one line, cut to ``most`` characters."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= most else text[: most - 1] + "…"

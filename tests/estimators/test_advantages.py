@@ -1,5 +1,7 @@
 """Advantages against the double sum that defines them, and their special cases."""
 
+import functools
+
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,7 @@ def random_stream(seed: int, *batch: int):
     return rng.normal(size=shape), rng.normal(size=(TIME + 1, *batch)), rng.random(shape) < 0.3
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnums=(3, 4))
 def gae(reward, value, done, discount, gae_decay):
     return discounted_advantages(reward, value, done, discount=discount, gae_decay=gae_decay)
 
@@ -46,8 +48,9 @@ def gae_by_definition(reward, value, done, discount, gae_decay):
 
 
 @hypothesis.settings(max_examples=50, deadline=None)
-@hypothesis.given(discount=st.floats(0, 1), gae_decay=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
-def test_gae_is_the_discounted_sum_of_errors_up_to_the_end_of_the_episode(discount, gae_decay, seed):
+@hypothesis.given(decays=st.sampled_from([(1.0, 1.0), (0.95, 0.9), (0.5, 0.0)]), seed=st.integers(0, 2**32 - 1))
+def test_gae_is_the_discounted_sum_of_errors_up_to_the_end_of_the_episode(decays, seed):
+    discount, gae_decay = decays
     reward, value, done = random_stream(seed, 3)
     found = np.asarray(gae(reward, value, done, discount, gae_decay))
     for stream in range(3):
@@ -93,7 +96,7 @@ def test_true_values_leave_zero_advantage():
 
 
 def test_pooled_normalization_has_mean_zero_and_standard_deviation_one():
-    advantage = 3.0 + 5.0 * np.random.default_rng(4).normal(size=(4, 3, 6))
+    advantage = jnp.asarray(3.0 + 5.0 * np.random.default_rng(4).normal(size=(4, 3, 6)))
     found = np.asarray(normalize_pooled(advantage))
     # ε = 1e-8 beside a standard deviation of about 5 makes it 1 − 2e-9.
     assert_allclose([found.mean(), found.std()], [0.0, 1.0], atol=1e-8)
@@ -101,7 +104,7 @@ def test_pooled_normalization_has_mean_zero_and_standard_deviation_one():
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e-3, 0.0), (250.0, -40.0)])
 def test_pooled_normalization_forgets_scale_and_shift_of_the_rewards(scale, shift):
-    advantage = np.random.default_rng(5).normal(size=(4, 3, 6))
+    advantage = jnp.asarray(np.random.default_rng(5).normal(size=(4, 3, 6)))
     # ε changes the result by ε / std, 1e-5 for the smallest scale.
     assert_allclose(normalize_pooled(scale * advantage + shift), normalize_pooled(advantage), rtol=2e-5, atol=1e-7)
 
@@ -109,7 +112,7 @@ def test_pooled_normalization_forgets_scale_and_shift_of_the_rewards(scale, shif
 def test_pooled_normalization_keeps_what_partners_have_over_one_another():
     """Per partner each would get mean 0; pooled, order and distances between partners survive."""
     rng = np.random.default_rng(6)
-    advantage = rng.normal(size=(4, 2, 50)) + np.array([5.0, -5.0])[:, None]  # partner 0 is worth 10 more
+    advantage = jnp.asarray(rng.normal(size=(4, 2, 50)) + np.array([5.0, -5.0])[:, None])  # partner 0 is worth 10 more
     pooled = np.asarray(normalize_pooled(advantage))
     per_partner = np.asarray(jax.vmap(normalize_pooled, in_axes=1, out_axes=1)(advantage))
     difference = advantage[:, 0].mean() - advantage[:, 1].mean()

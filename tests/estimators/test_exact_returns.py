@@ -124,7 +124,9 @@ def test_certain_actions_follow_one_path():
         tables = [np.tile([1.0, 0.0], (game.num_states, 1)) for _ in (0, 1)]
         for seat, table in enumerate(tables):
             table[:5] = np.eye(2)[actions[:, seat]]
-        return exact_returns(game.next_state, jnp.asarray(game.payoffs), *map(jnp.asarray, tables), horizon=6)
+        return exact_returns(
+            jnp.asarray(game.next_state), jnp.asarray(game.payoffs), *map(jnp.asarray, tables), horizon=6
+        )
 
     assert_allclose(returns(right), [1.0, 1.0])
     for step, seat in itertools.product(range(5), (0, 1)):
@@ -137,7 +139,7 @@ def test_certain_actions_follow_one_path():
 def test_in_a_game_of_one_state_returns_are_linear_in_each_policy(name):
     """U(α π + (1 − α) π′, σ) = α U(π, σ) + (1 − α) U(π′, σ), also outside the simplex; the same for seat 1."""
     game = rpax.make(name)
-    (p, s), (q, t) = ([softmax(x) for x in random_logits(game, seed)] for seed in (3, 4))
+    (p, s), (q, t) = ([jnp.asarray(softmax(x)) for x in random_logits(game, seed)] for seed in (3, 4))
     returns = functools.partial(exact_returns, jnp.asarray(game.next_state), jnp.asarray(game.payoffs), horizon=1)
     for alpha in (0.25, -1.5):
         blended = alpha * returns(p, s) + (1 - alpha) * returns(q, s)
@@ -150,5 +152,5 @@ def test_a_longer_horizon_than_the_game_changes_nothing():
     game = general_game()
     p, s = (jnp.asarray(softmax(x)) for x in random_logits(game, 6))
     for horizon in (game.horizon, game.horizon + 3):
-        found = exact_returns(game.next_state, jnp.asarray(game.payoffs), p, s, horizon=horizon)
+        found = exact_returns(jnp.asarray(game.next_state), jnp.asarray(game.payoffs), p, s, horizon=horizon)
         assert_allclose(found, returns_by_enumeration(game, np.asarray(p), np.asarray(s)), rtol=1e-12)

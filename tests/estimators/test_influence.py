@@ -1,7 +1,10 @@
 """Influence credits: against autodiff of the surrogate they come from, and against their definition as double sums."""
 
+import functools
+
 import hypothesis
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -9,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rpax.estimators import influence_credits, loaded_dice
 
-SHAPES = [(1,), (2,), (6,), (1, 3), (5, 2), (4, 2, 3)]
+SHAPES = [(1,), (6,), (5, 2), (4, 2, 3)]
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +25,11 @@ def random_batch(seed: int, shape: tuple[int, ...]):
     """Log-probabilities of both players, a direction's scores, advantages and episode starts."""
     rng = np.random.default_rng(seed)
     own, partner = -rng.exponential(size=(2, *shape))
-    return own, partner, rng.normal(size=shape), rng.normal(size=shape), rng.random(shape) < 0.3
+    arrays = (own, partner, rng.normal(size=shape), rng.normal(size=shape), rng.random(shape) < 0.3)
+    return tuple(map(jnp.asarray, arrays))
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="decay")
 def credits_by_autodiff(own, partner, score, advantage, first, decay):
     """∂/∂(partner's log-probabilities) of the derivative of Σ ρ_t Ã_t along d, where ⟨d, ∇ own_t⟩ = s_t."""
 
@@ -51,8 +55,8 @@ def credits_by_definition(score, advantage, first, decay):
     return total
 
 
-decays = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.01, 1.0))
-credits = jax.jit(influence_credits)
+decays = st.sampled_from([0.0, 0.7, 1.0])
+credits = jax.jit(influence_credits, static_argnames="decay")
 
 
 @hypothesis.settings(max_examples=60, deadline=None)
@@ -69,7 +73,7 @@ def test_credits_are_the_mixed_derivative_of_loaded_dice(shape, decay, seed):
 def test_credits_are_their_definition_in_every_stream(shape, decay, seed):
     _, _, score, advantage, first = random_batch(seed, shape)
     found = np.asarray(credits(score, advantage, first, decay)).reshape(shape[0], -1)
-    streams = (array.reshape(shape[0], -1).T for array in (score, advantage, first))
+    streams = (np.asarray(array).reshape(shape[0], -1).T for array in (score, advantage, first))
     for column, stream in enumerate(zip(*streams, strict=True)):
         assert_allclose(found[:, column], credits_by_definition(*stream, decay), rtol=1e-12, atol=1e-13)
 
@@ -77,15 +81,14 @@ def test_credits_are_their_definition_in_every_stream(shape, decay, seed):
 def test_one_step_episodes_credit_advantage_times_score():
     """The special case of a one-shot game: c_t = Ã_t s_t whatever λ is."""
     _, _, score, advantage, first = random_batch(1, (5, 3))
-    found = credits(score, advantage, np.ones_like(first), 0.9)
+    found = credits(score, advantage, jnp.ones_like(first), 0.9)
     assert_allclose(found, advantage * score, rtol=1e-15)
 
 
 def test_whether_the_chunk_begins_with_a_start_does_not_matter():
     """What came before the chunk is lost either way."""
     _, _, score, advantage, first = random_batch(2, (6, 4))
-    starting, going_on = first.copy(), first.copy()
-    starting[0], going_on[0] = True, False
+    starting, going_on = first.at[0].set(True), first.at[0].set(False)
     assert_array_equal(credits(score, advantage, starting, 0.9), credits(score, advantage, going_on, 0.9))
 
 

@@ -44,5 +44,11 @@ def parse(command: type[Command], verb: str, arguments: Sequence[str]) -> Comman
 def _one_line(text: str, verb: str) -> str:
     """What tyro says, without its box and its last paragraph about --help."""
     words = " ".join(_BOX.sub(" ", text).split())
-    words = re.sub(r"For full helptext, (see|run) .*$", "", words).strip()
+    bad_value = re.search(
+        r"Error parsing (--[\w-]+): .*from \[(.*?)\].*Argument helptext: --[\w-]+(?:, \S+)* (\S+)", words
+    )
+    if bad_value:
+        option, value, kind = bad_value.groups()
+        return f"{option} {value} is not allowed; give {kind}, see `rpax {verb} --help`"
+    words = re.sub(r"(For full helptext, (see|run)|Argument helptext:) .*$", "", words).strip()
     return f"{words or 'the arguments cannot be read'}; see `rpax {verb} --help`"

@@ -281,9 +281,9 @@ def algorithm(name: str, **options: object) -> Objective:
     >>> [str(edge) for edge in algorithm("ap").edges]
     ["'adversary: U_victim(victim, adversary) : -1'"]
     """
-    entry = ALGORITHMS.get(ALIASES.get(name, name))
+    entry = ALGORITHMS.get(ALIASES.get(name, name)) if isinstance(name, str) else None
     if entry is None:
-        raise InputError(f"algorithm '{name}' is unknown; {suggestion(name, [*ALGORITHMS, *ALIASES])}")
+        raise InputError(f"algorithm {shown(name)} is unknown; {suggestion(str(name), [*ALGORITHMS, *ALIASES])}")
     for option in options:
         if option not in entry.options:
             takes = f"it takes {', '.join(entry.options)}" if entry.options else "it takes none"

@@ -45,9 +45,16 @@ class ObjectiveEdge:
     shapes: str | None = None
 
     def __post_init__(self) -> None:
+        for part in ("learner", "beneficiary", "partner", "shapes"):
+            if not isinstance(getattr(self, part), str) and not (part == "shapes" and self.shapes is None):
+                raise InputError(
+                    f"edge {self}: {part} {shown(getattr(self, part))} is not a name; give an agent's name"
+                )
         try:
+            if isinstance(self.weight, bool):
+                raise TypeError
             object.__setattr__(self, "weight", float(self.weight))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(
                 f"edge {self}: weight {shown(self.weight)} is not a number; give one like 1.0 or -0.25"
             ) from None
@@ -55,7 +62,7 @@ class ObjectiveEdge:
         if not isinstance(seats, Sequence) or isinstance(seats, str):
             raise InputError(f"edge {self}: seats {shown(self.seats)} must be a list of seats; use [0], [1] or [0, 1]")
         object.__setattr__(self, "seats", tuple(seats))
-        if not self.seats or set(self.seats) - {0, 1} or len(set(self.seats)) < len(self.seats):
+        if self.seats not in ((0,), (1,), (0, 1), (1, 0)) or any(type(seat) is not int for seat in self.seats):
             raise InputError(
                 f"edge {self}: seats {list(self.seats)} must be distinct and 0 or 1; use [0], [1] or [0, 1]"
             )
@@ -67,7 +74,8 @@ class ObjectiveEdge:
     def __str__(self) -> str:
         shaping = f" (shapes {self.shapes})" if self.shapes else ""
         weight = f"{self.weight:+g}" if isinstance(self.weight, float) else shown(self.weight)
-        return f"'{self.learner}: U_{self.beneficiary}({self.beneficiary}, {self.partner}) : {weight}'{shaping}"
+        text = f"'{self.learner}: U_{self.beneficiary}({self.beneficiary}, {self.partner}) : {weight}'{shaping}"
+        return " ".join(text.split())
 
     @property
     def actor(self) -> str:
@@ -101,7 +109,13 @@ class Objective:
         if not isinstance(self.agents, Mapping):
             raise InputError(f"agents {shown(self.agents)} must map names to roles, like {{'victim': 'base'}}")
         object.__setattr__(self, "agents", dict(self.agents))
+        if not isinstance(self.edges, Sequence):
+            raise InputError(f"edges {shown(self.edges)} must be a list of ObjectiveEdge")
         object.__setattr__(self, "edges", tuple(self.edges))
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"objective name {shown(self.name)}: use letters, digits, '_' and '-', starting with a letter"
+            )
         self._check_agents()
         for edge in self.edges:
             self._check_edge(edge)
@@ -164,7 +178,9 @@ class Objective:
         for part in ("learner", "beneficiary", "partner", "shapes"):
             name = getattr(edge, part)
             if name not in self.agents and not (part == "shapes" and name is None):
-                raise InputError(f"edge {edge}: {part} '{name}' is not an agent; {suggestion(str(name), self.agents)}")
+                raise InputError(
+                    f"edge {edge}: {part} {shown(name)} is not an agent; {suggestion(str(name), self.agents)}"
+                )
         role = self.agents[edge.learner]
         players = (edge.beneficiary, edge.partner)
         if role == "fixed":
@@ -177,6 +193,11 @@ class Objective:
             if edge.learner not in players:
                 raise InputError(
                     f"edge {edge}: the learner must be one of the two players; make it the beneficiary or the partner"
+                )
+            stranger = self.agents[edge.partner] == "manipulator" and self._shapes_other(edge.partner, edge.learner)
+            if stranger:
+                raise InputError(
+                    f"edge {edge}: '{edge.partner}' shapes another agent; pair '{edge.learner}' with its own one"
                 )
             if self.agents[edge.beneficiary] == "manipulator":
                 raise InputError(
@@ -197,6 +218,9 @@ class Objective:
             raise InputError(
                 f"edge {edge}: a manipulator's objective is played by base agents; replace the manipulator in it"
             )
+
+    def _shapes_other(self, manipulator: str, base: str) -> bool:
+        return any(edge.shapes not in (base, None) for edge in self.edges_of(manipulator))
 
     def _check_duplicates(self) -> None:
         seen: dict[tuple, ObjectiveEdge] = {}

@@ -8,8 +8,8 @@ import yaml
 
 from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective, ObjectiveEdge
+from rpax.yaml_files import read_yaml
 
-_MOST_BYTES = 1_000_000
 _EDGE_KEYS = tuple(field.name for field in dataclasses.fields(ObjectiveEdge))
 _EDGE_REQUIRED = ("learner", "beneficiary", "partner")
 _KEYS = ("name", "agents", "edges")
@@ -28,21 +28,9 @@ def load_objective(path: str | pathlib.Path) -> Objective:
     Raises:
         InputError: the file is missing, too large, not YAML, or breaks a rule of objectives.
     """
-    path = pathlib.Path(path)
+    content = read_yaml(path, "objective file", "agents: {victim: base, adversary: base}")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"objective file {path}: larger than {_MOST_BYTES} bytes; is it the right file?")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"objective file {path}: cannot be read ({reason}); give the path of a YAML file") from None
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise InputError(
-            f"objective file {path}: not valid YAML near line {line}; see `rpax show --help` for an example"
-        ) from None
-    try:
-        return objective_from_dict(content, default_name=path.stem)
+        return objective_from_dict(content, default_name=pathlib.Path(path).stem)
     except InputError as error:
         raise InputError(f"objective file {path}: {error}") from None
 
@@ -60,7 +48,7 @@ def objective_from_dict(content: object, default_name: str = "custom") -> Object
             raise InputError(f"edge {number} {shown(entry)} must be a mapping with the keys {', '.join(_EDGE_KEYS)}")
         _check_keys(f"edge {number}: key", entry, _EDGE_KEYS, required=_EDGE_REQUIRED)
         edges.append(ObjectiveEdge(**entry))
-    return Objective(agents=content["agents"], edges=edges, name=str(content.get("name", default_name)))
+    return Objective(agents=content["agents"], edges=edges, name=content.get("name", default_name))
 
 
 def objective_to_dict(objective: Objective) -> dict:

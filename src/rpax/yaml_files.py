@@ -1,0 +1,56 @@
+"""Reading YAML that users wrote: safe, bounded, duplicate keys refused, and every failure one clear line."""
+
+import pathlib
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+from rpax.errors import InputError, shown
+
+MOST_BYTES = 10_000_000
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice instead of keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable) or key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {shown(key)} twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
+    """The content of a YAML file.
+
+    Args:
+        path: the file.
+        what: how messages call it, like ``config file``.
+        example: a line that would be right.
+
+    Raises:
+        InputError: the file is missing, too large, not text, or not YAML.
+    """
+    path = pathlib.Path(path)
+    where = f"{what} {path}"
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"{where}: larger than {MOST_BYTES} bytes; is it the right file?")
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  (a safe loader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{where}: cannot be read ({reason}); give the path of a YAML file") from None
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" near line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None)
+        reason = f" ({problem})" if problem else ""
+        raise InputError(f"{where}: not valid YAML{place}{reason}; write lines like '{example}'") from None
