@@ -79,7 +79,7 @@ def test_the_mlp_starts_orthogonal_with_the_stated_scales():
     for number, scale in enumerate((np.sqrt(2), np.sqrt(2), 0.01)):
         kernel = np.asarray(layers[f"Dense_{number}"]["kernel"])
         assert kernel.dtype == np.float64
-        assert_allclose(kernel.T @ kernel, scale**2 * np.eye(kernel.shape[1]), atol=1e-6 * scale**2)
+        assert_allclose(kernel.T @ kernel, scale**2 * np.eye(kernel.shape[1]), atol=1e-12 * scale**2)
         assert_array_equal(layers[f"Dense_{number}"]["bias"], np.zeros(kernel.shape[1]))
 
 

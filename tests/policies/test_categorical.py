@@ -1,4 +1,4 @@
-"""Categorical distributions against plain NumPy, and their gradients where masks and extreme logits could break them."""
+"""Categorical distributions against plain NumPy; their gradients where masks and extreme logits could break them."""
 
 import jax
 import jax.numpy as jnp
@@ -32,25 +32,24 @@ def plain_probabilities(logits, legal) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def plain_sum(p: np.ndarray, term: np.ndarray) -> np.ndarray:
-    """Σ p · term over the actions with p > 0."""
-    return np.sum(np.where(p > 0, p * term, 0.0), axis=-1)
+def plain_log(p: np.ndarray) -> np.ndarray:
+    """log p, and 0 where p is 0: every use below multiplies it by p."""
+    return np.log(p, where=p > 0, out=np.zeros_like(p))
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_values_are_those_of_the_definitions(masked):
     logits, other, legal, action = random_case(masked)
     p, q = plain_probabilities(logits, legal), plain_probabilities(other, legal)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_p, log_q = np.log(p), np.log(q)
-        log_ratio = log_p - log_q
+    log_p, log_q = plain_log(p), plain_log(q)
 
     assert_allclose(categorical.probabilities(logits, legal), p, rtol=1e-12)
-    assert_allclose(categorical.log_probabilities(logits, legal), log_p, rtol=1e-12)
+    assert_allclose(categorical.log_probabilities(logits, legal), np.where(p > 0, log_p, -np.inf), rtol=1e-12)
     taken = np.take_along_axis(log_p, np.asarray(action)[..., None], axis=-1)[..., 0]
     assert_allclose(categorical.log_prob(logits, action, legal), taken, rtol=1e-12)
-    assert_allclose(categorical.entropy(logits, legal), -plain_sum(p, log_p), rtol=1e-12, atol=1e-14)
-    assert_allclose(categorical.kl_divergence(logits, other, legal), plain_sum(p, log_ratio), rtol=1e-11, atol=1e-14)
+    assert_allclose(categorical.entropy(logits, legal), -np.sum(p * log_p, axis=-1), rtol=1e-12, atol=1e-14)
+    expected = np.sum(p * (log_p - log_q), axis=-1)
+    assert_allclose(categorical.kl_divergence(logits, other, legal), expected, rtol=1e-11, atol=1e-14)
 
 
 def test_illegal_actions_have_probability_exactly_zero_whatever_their_logits_are():
@@ -130,9 +129,8 @@ def test_gradients_are_those_of_the_closed_forms(masked):
     """∇ log π(a) = e_a − π, ∇H = −π (log π + H), ∇KL = π (log π/π′ − KL), in the legal logits."""
     logits, other, legal, action = random_case(masked, seed=1)
     p, q = plain_probabilities(logits, legal), plain_probabilities(other, legal)
-    positive = p > 0
-    log_p, log_q = (np.log(x, where=positive, out=np.zeros_like(x)) for x in (p, q))
-    entropy, kl = -plain_sum(p, log_p), plain_sum(p, log_p - log_q)
+    log_p, log_q = plain_log(p), plain_log(q)
+    entropy, kl = -np.sum(p * log_p, axis=-1), np.sum(p * (log_p - log_q), axis=-1)
 
     def gradient(function):
         return jax.grad(lambda x: function(x).sum())(logits)

@@ -52,6 +52,9 @@ def _check_number(name: str, value: object, low: float, high: float, rule: str) 
         raise InputError(f"{name} {shown(value)} is out of range; give {rule}")
 
 
+AgentsAndEdges = tuple[dict[str, Role], list[ObjectiveEdge]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
     """A catalogue entry: what it does in a line, the options it takes, and how its objective is built."""
@@ -59,7 +62,7 @@ class Algorithm:
     name: str
     summary: str
     options: tuple[str, ...]
-    build: Callable[[AlgorithmOptions], tuple[dict[str, Role], list[ObjectiveEdge]]]
+    build: Callable[[AlgorithmOptions], AgentsAndEdges]
 
 
 def _remaining(options: AlgorithmOptions, partners: int) -> float:
@@ -83,16 +86,16 @@ def _fixed_seats(options: AlgorithmOptions) -> tuple[tuple[int, ...], tuple[int,
     return (BOTH_SEATS, BOTH_SEATS) if options.sides == "both" else ((0,), (1,))
 
 
-def _self_play(options: AlgorithmOptions):
+def _self_play(options: AlgorithmOptions) -> AgentsAndEdges:
     return {"base_0": "base"}, _drop_empty([("base_0", "base_0", "base_0", 1.0, BOTH_SEATS)])
 
 
-def _best_response(options: AlgorithmOptions):
+def _best_response(options: AlgorithmOptions) -> AgentsAndEdges:
     seats, _ = _fixed_seats(options)
     return {"base_0": "base", "partner": "fixed"}, _drop_empty([("base_0", "base_0", "partner", 1.0, seats)])
 
 
-def _adversarial_policy(options: AlgorithmOptions):
+def _adversarial_policy(options: AlgorithmOptions) -> AgentsAndEdges:
     front, _ = _fixed_seats(options)
     return {"victim": "fixed", "adversary": "base"}, _drop_empty([("adversary", "victim", "adversary", -1.0, front)])
 
@@ -105,7 +108,7 @@ def _rational_adversary(options: AlgorithmOptions, partners: list[str]) -> list[
     return [*partner_play, ("adversary", "adversary", "manipulator", left, back)]
 
 
-def _rational_adversarial_policy(options: AlgorithmOptions):
+def _rational_adversarial_policy(options: AlgorithmOptions) -> AgentsAndEdges:
     front, _ = _fixed_seats(options)
     edges = [
         *_rational_adversary(options, ["victim"]),
@@ -123,13 +126,13 @@ def _learning_victim(name: str, options: AlgorithmOptions) -> list[tuple]:
     ]
 
 
-def _adversarial_training(options: AlgorithmOptions):
+def _adversarial_training(options: AlgorithmOptions) -> AgentsAndEdges:
     front, _ = _fixed_seats(options)
     edges = [*_learning_victim("victim", options), ("adversary", "victim", "adversary", -1.0, front)]
     return {"victim": "base", "adversary": "base"}, _drop_empty(edges)
 
 
-def _rational_adversarial_training(options: AlgorithmOptions):
+def _rational_adversarial_training(options: AlgorithmOptions) -> AgentsAndEdges:
     front, _ = _fixed_seats(options)
     edges = [
         *_learning_victim("victim", options),
@@ -156,7 +159,7 @@ def _regret(learner: str, victim: str, antagonist: str, options: AlgorithmOption
     ]
 
 
-def _paired(options: AlgorithmOptions):
+def _paired(options: AlgorithmOptions) -> AgentsAndEdges:
     antagonist, agents, edges = _antagonist(options)
     edges = [
         *_learning_victim("protagonist", options),
@@ -166,7 +169,7 @@ def _paired(options: AlgorithmOptions):
     return {"protagonist": "base", **agents, "adversary": "base"}, _drop_empty(edges)
 
 
-def _rational_paired(options: AlgorithmOptions):
+def _rational_paired(options: AlgorithmOptions) -> AgentsAndEdges:
     antagonist, agents, edges = _antagonist(options)
     edges = [
         *_learning_victim("protagonist", options),
@@ -177,7 +180,7 @@ def _rational_paired(options: AlgorithmOptions):
     return {"protagonist": "base", **agents, "adversary": "base", "manipulator": "manipulator"}, _drop_empty(edges)
 
 
-def _rational_paired_attack(options: AlgorithmOptions):
+def _rational_paired_attack(options: AlgorithmOptions) -> AgentsAndEdges:
     front, _ = _fixed_seats(options)
     edges = [
         ("antagonist", "antagonist", "adversary", 1.0, front),
@@ -203,13 +206,13 @@ def _diversity_edges(i: int, options: AlgorithmOptions, learner: str, *shapes: s
     ]
 
 
-def _adversarial_diversity(options: AlgorithmOptions):
+def _adversarial_diversity(options: AlgorithmOptions) -> AgentsAndEdges:
     members = range(options.population)
     agents: dict[str, Role] = {f"base_{i}": "base" for i in members}
     return agents, _drop_empty([edge for i in members for edge in _diversity_edges(i, options, f"base_{i}")])
 
 
-def _rational_adversarial_diversity(options: AlgorithmOptions):
+def _rational_adversarial_diversity(options: AlgorithmOptions) -> AgentsAndEdges:
     members = range(options.population)
     left = _remaining(options, options.population)
     agents: dict[str, Role] = {f"base_{i}": "base" for i in members} | {

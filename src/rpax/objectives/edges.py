@@ -112,10 +112,8 @@ class Objective:
         if not isinstance(self.edges, Sequence):
             raise InputError(f"edges {shown(self.edges)} must be a list of ObjectiveEdge")
         object.__setattr__(self, "edges", tuple(self.edges))
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise InputError(
-                f"objective name {shown(self.name)}: use letters, digits, '_' and '-', starting with a letter"
-            )
+        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
+            raise InputError(f"objective name {shown(self.name)} must be one line of text; choose another")
         self._check_agents()
         for edge in self.edges:
             self._check_edge(edge)

@@ -122,7 +122,7 @@ def _play_step(
     rewards = transition.rewards.astype(dtype)
     total = streams.episode_return + rewards
     done = transition.done
-    shaped = transition.shaped.astype(dtype)
+    shaped = jnp.asarray(transition.shaped, dtype)
     recorded = Chunk(
         observations, legal, actions, rewards, shaped, streams.first, done, jnp.where(done[..., None], total, 0.0)
     )
