@@ -42,7 +42,7 @@ def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{where}: larger than {MOST_BYTES} bytes; is it the right file?")
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  (a safe loader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"{where}: cannot be read ({reason}); give the path of a YAML file") from None

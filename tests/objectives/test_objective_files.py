@@ -117,7 +117,7 @@ def test_weight_seats_and_shapes_have_defaults(tmp_path):
         ("agents: b\nedges: []", ("agents 'b' must map names to roles",)),
         ("- 1", ("[1] is not a mapping with the keys name, agents, edges",)),
         ("", ("None is not a mapping with the keys name, agents, edges",)),
-        ("agents: {\nedges", ("not valid YAML near line 2", "rpax show --help")),
+        ("agents: {\nedges", ("not valid YAML near line 2", "write lines like")),
         ("a: !!python/object:os.system {}", ("not valid YAML near line 1",)),
         (VALID.replace("weight: -1", "weight: 0"), ("'adversary: U_victim(victim, adversary) : +0'", "not 0")),
         (VALID.replace("victim: fixed", "victim: fix"), ("agent 'victim': role 'fix' is unknown", "use one of base")),
@@ -147,8 +147,8 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_files_too_large_to_be_an_objective(tmp_path):
-    with pytest.raises(InputError, match=r"larger than 1000000 bytes; is it the right file\?"):
-        load_objective(write(tmp_path, "#" * 1_000_001))
+    with pytest.raises(InputError, match=r"larger than 10000000 bytes; is it the right file\?"):
+        load_objective(write(tmp_path, "#" * 10_000_001))
 
 
 def test_a_file_is_plain_and_short(tmp_path):

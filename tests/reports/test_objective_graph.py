@@ -39,7 +39,7 @@ LIVELY = Objective(
         ObjectiveEdge("bob", "bob", "dan", 1234.5, seats=(0,)),
         ObjectiveEdge("bob", "bob", "dan", 1, seats=(1,)),
         ObjectiveEdge("bob", "carol", "bob", -1e-9),
-        ObjectiveEdge("carol", "carol", "m1", 3),
+        ObjectiveEdge("carol", "carol", "alice", 3),
         ObjectiveEdge("m1", "bob", "alice", -1, shapes="alice"),
         ObjectiveEdge("m2", "alice", "alice", 2, shapes="alice"),
     ],

@@ -80,7 +80,10 @@ def print_run(run: "Run") -> None:
 def agent_rows(result: "SeedResult") -> Iterator[tuple[str, str, str, str, str]]:
     """One row for each agent and seat: name, role, seat, policy, gap."""
     for name, agent in result.agents.items():
-        for seat in agent.policy or agent.rationality_gap or {"": None}:
-            policy = " ".join(f"{p:.3f}" for p in agent.policy.get(seat, ())) if agent.policy else "–"
+        seats = [*(agent.policy or agent.rationality_gap)]
+        if not seats:
+            yield name, agent.role, "–", "–", "–"
+        for seat in seats:
+            policy = " ".join(f"{p:.3f}" for p in agent.policy[seat]) if agent.policy else "–"
             gap = agent.rationality_gap.get(seat)
             yield name, agent.role, str(seat), policy, "–" if gap is None else repr(gap)

@@ -24,14 +24,10 @@ class Command(TrainConfig):
       rpax train my-objective.yaml extensive/g2 --config settings.yaml --set lookahead=2
     """
 
-    # Both may come from --config, so neither is required here.
-    algorithm: Annotated[
-        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ALGORITHM", help_behavior_hint="")
-    ] = None  # type: ignore[assignment]
+    # Both may come from --config instead, so neither is required here.
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM", help_behavior_hint="")] = ""
     """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
-    environment: Annotated[
-        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ENVIRONMENT", help_behavior_hint="")
-    ] = None  # type: ignore[assignment]
+    environment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENVIRONMENT", help_behavior_hint="")] = ""
     """Name of an environment (see `rpax list`)."""
     seeds: int = 1
     """How many consecutive seeds are trained, in one compiled program."""

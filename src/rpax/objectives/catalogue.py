@@ -215,9 +215,8 @@ def _adversarial_diversity(options: AlgorithmOptions) -> AgentsAndEdges:
 def _rational_adversarial_diversity(options: AlgorithmOptions) -> AgentsAndEdges:
     members = range(options.population)
     left = _remaining(options, options.population)
-    agents: dict[str, Role] = {f"base_{i}": "base" for i in members} | {
-        f"manipulator_{i}": "manipulator" for i in members
-    }
+    agents: dict[str, Role] = {f"base_{i}": "base" for i in members}
+    agents |= {f"manipulator_{i}": "manipulator" for i in members}
     edges = []
     for i in members:
         edges += [(f"base_{i}", f"base_{i}", f"manipulator_{i}", left, BOTH_SEATS)]

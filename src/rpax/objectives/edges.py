@@ -13,7 +13,7 @@ agent's lookahead.
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 from rpax.errors import InputError, shown, suggestion
@@ -173,52 +173,39 @@ class Objective:
                 )
 
     def _check_edge(self, edge: ObjectiveEdge) -> None:
+        for fine, complaint in self._rules(edge):
+            if not fine:
+                raise InputError(f"edge {edge}: {complaint}")
+
+    def _rules(self, edge: ObjectiveEdge) -> Iterator[tuple[bool, str]]:
+        """Every rule with its complaint; later ones may rely on earlier ones."""
         for part in ("learner", "beneficiary", "partner", "shapes"):
             name = getattr(edge, part)
-            if name not in self.agents and not (part == "shapes" and name is None):
-                raise InputError(
-                    f"edge {edge}: {part} {shown(name)} is not an agent; {suggestion(str(name), self.agents)}"
-                )
+            known = name in self.agents or (part == "shapes" and name is None)
+            yield known, f"{part} {shown(name)} is not an agent; {suggestion(str(name), self.agents)}"
         role = self.agents[edge.learner]
-        players = (edge.beneficiary, edge.partner)
-        if role == "fixed":
-            raise InputError(f"edge {edge}: '{edge.learner}' is fixed and cannot learn; give it the role 'base'")
-        if role == "base":
-            if edge.shapes is not None:
-                raise InputError(
-                    f"edge {edge}: only a manipulator shapes; drop shapes='{edge.shapes}' from this base agent's edge"
-                )
-            if edge.learner not in players:
-                raise InputError(
-                    f"edge {edge}: the learner must be one of the two players; make it the beneficiary or the partner"
-                )
-            stranger = self.agents[edge.partner] == "manipulator" and self._shapes_other(edge.partner, edge.learner)
-            if stranger:
-                raise InputError(
-                    f"edge {edge}: '{edge.partner}' shapes another agent; pair '{edge.learner}' with its own one"
-                )
-            if self.agents[edge.beneficiary] == "manipulator":
-                raise InputError(
-                    f"edge {edge}: a manipulator's return is nobody's goal; make '{edge.learner}' the beneficiary"
-                )
-            return
-        if edge.shapes is None:
-            raise InputError(f"edge {edge}: a manipulator acts through a base agent; add shapes=… naming it")
-        if self.agents[edge.shapes] != "base":
-            raise InputError(
-                f"edge {edge}: shapes '{edge.shapes}' is {self.agents[edge.shapes]}; only a base agent can be shaped"
-            )
-        if edge.shapes not in players:
-            raise InputError(
-                f"edge {edge}: the shaped base must be one of the two players; make it the beneficiary or the partner"
-            )
-        if any(self.agents[player] == "manipulator" for player in players):
-            raise InputError(
-                f"edge {edge}: a manipulator's objective is played by base agents; replace the manipulator in it"
-            )
+        yield role != "fixed", f"'{edge.learner}' is fixed and cannot learn; give it the role 'base'"
+        yield from self._base_rules(edge) if role == "base" else self._manipulator_rules(edge)
 
-    def _shapes_other(self, manipulator: str, base: str) -> bool:
-        return any(edge.shapes not in (base, None) for edge in self.edges_of(manipulator))
+    def _base_rules(self, edge: ObjectiveEdge) -> Iterator[tuple[bool, str]]:
+        players = (edge.beneficiary, edge.partner)
+        yield edge.shapes is None, f"only a manipulator shapes; drop shapes='{edge.shapes}' from this base agent's edge"
+        yield (
+            edge.learner in players,
+            "the learner must be one of the two players; make it the beneficiary or the partner",
+        )
+        serves = self.agents[edge.beneficiary] != "manipulator"
+        yield serves, f"a manipulator's return is nobody's goal; make '{edge.learner}' the beneficiary"
+
+    def _manipulator_rules(self, edge: ObjectiveEdge) -> Iterator[tuple[bool, str]]:
+        players = (edge.beneficiary, edge.partner)
+        yield edge.shapes is not None, "a manipulator acts through a base agent; add shapes=… naming it"
+        role = self.agents[str(edge.shapes)]
+        yield role == "base", f"shapes '{edge.shapes}' is {role}; only a base agent can be shaped"
+        shaped_plays = edge.shapes in players
+        yield shaped_plays, "the shaped base must be one of the two players; make it the beneficiary or the partner"
+        bases_only = all(self.agents[player] != "manipulator" for player in players)
+        yield bases_only, "a manipulator's objective is played by base agents; replace the manipulator in it"
 
     def _check_duplicates(self) -> None:
         seen: dict[tuple, ObjectiveEdge] = {}
@@ -250,6 +237,12 @@ class Objective:
                     f"manipulator '{manipulator}' never plays with '{shaped[0]}', so it cannot influence it; "
                     f"add ObjectiveEdge(learner='{shaped[0]}', beneficiary='{shaped[0]}', partner='{manipulator}')"
                 )
+        for base in self.bases:
+            for edge in self.edges_of(base):
+                if self.agents[edge.partner] == "manipulator" and self.shaped_by(edge.partner) != base:
+                    raise InputError(
+                        f"edge {edge}: '{edge.partner}' shapes another agent; pair '{base}' with its own one"
+                    )
         playing = {name for edge in self.edges for name in (edge.beneficiary, edge.partner)}
         for fixed in self.fixed:
             if fixed not in playing:
