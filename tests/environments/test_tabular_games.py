@@ -15,11 +15,9 @@ from rpax.environments.protocol import step_and_reset
 from rpax.environments.tabular_game import END, TabularGame, TabularState
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import make_agent_policy
-from rpax.policies.networks import MLP
+from rpax.policies.networks import Tabular
 from rpax.training.problem import key_data
 from rpax.training.rollout import roll_out, start_streams
-
-# --- the games ---------------------------------------------------------------------------------------------------
 
 #: What (seat 0's row, seat 1's column) pays to (seat 0, seat 1), as in the paper's figures.
 MATRIX_GAMES = {
@@ -118,9 +116,6 @@ def test_the_horizon_is_the_longest_way_through_the_rules(name):
     assert int(game.reset(key_data(7)).number) == 0
 
 
-# --- payoffs of the user's own -----------------------------------------------------------------------------------
-
-
 def test_custom_payoffs_are_common_or_one_matrix_a_seat():
     common = rpax.make("matrix/custom", payoffs=[[1, 2, 3], [4, 5, 6.5]])
     assert_array_equal(common.payoff_matrix(0), [[1, 2, 3], [4, 5, 6.5]])
@@ -181,16 +176,15 @@ def test_tables_that_make_no_game_are_refused(next_state, payoffs, message):
 
 def test_a_state_may_be_reached_on_several_ways():
     """That is no cycle: 0 → 1 → 2 and 0 → 2."""
-    game = TabularGame("diamond", [[[1, 2], [2, 1]], [[2, 2], [2, 2]], [[END] * 2] * 2], np.zeros((3, 2, 2, 2)))
+    game = TabularGame(
+        "diamond", np.array([[[1, 2], [2, 1]], [[2, 2], [2, 2]], [[END] * 2] * 2]), np.zeros((3, 2, 2, 2))
+    )
     assert game.horizon == 3
 
 
 def test_only_one_state_games_have_a_payoff_matrix():
     with pytest.raises(rpax.InputError, match="5 states"):
         rpax.make("extensive/g2").payoff_matrix(0)
-
-
-# --- the registry ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -200,7 +194,7 @@ def own_registry(monkeypatch):
 
 
 def test_unknown_names_and_options_are_refused_with_a_suggestion():
-    with pytest.raises(rpax.InputError, match="'matrix/figur-2' is unknown; did you mean 'matrix/figure-2'?"):
+    with pytest.raises(rpax.InputError, match=r"'matrix/figur-2' is unknown; did you mean 'matrix/figure-2'\?"):
         rpax.make("matrix/figur-2")
     with pytest.raises(rpax.InputError, match="'zzz' is unknown; known: matrix/figure-2, "):
         rpax.make("zzz")
@@ -210,11 +204,12 @@ def test_unknown_names_and_options_are_refused_with_a_suggestion():
         rpax.make("matrix/figure-2", payoffs=[[1, 0], [0, 1]])
 
 
-@pytest.mark.parametrize("name", [name for name in registry.ENVIRONMENTS if name != "matrix/custom"])
-def test_every_registered_game_can_be_made_under_its_name(name):
+@pytest.mark.parametrize("name", [*MATRIX_GAMES, *RULES])
+def test_games_are_made_under_their_names(name):
     game = rpax.make(name)
     assert game.name == name
-    assert isinstance(game, TabularGame) or not registry.ENVIRONMENTS[name].tabular
+    assert isinstance(game, TabularGame)
+    assert registry.ENVIRONMENTS[name].tabular
 
 
 def test_an_environment_of_the_users_own_is_made_by_its_name(own_registry):
@@ -227,9 +222,6 @@ def test_an_environment_of_the_users_own_is_made_by_its_name(own_registry):
         rpax.register("mine/piles", Piles)
     with pytest.raises(rpax.InputError, match="already registered"):
         rpax.register("matrix/figure-2", Piles)
-
-
-# --- an environment of the user's own in a rollout ---------------------------------------------------------------
 
 
 class Pile(NamedTuple):
@@ -275,10 +267,10 @@ def test_an_environment_of_the_users_own_rolls_out_with_its_masks():
     game = Piles("mine/piles", most=4)
     pairings = (Pairing("one", "two"), Pairing("two", "one"))
     policies = {
-        name: make_agent_policy(game.spaces, (0, 1), shared=False, make_network=lambda n: MLP(n, (4,), 1.0))
-        for name in ("one", "two")
+        name: make_agent_policy(game.spaces, (0, 1), shared=False, make_network=Tabular) for name in ("one", "two")
     }
-    parameters = {name: policy.init(key_data(number)) for number, (name, policy) in enumerate(policies.items())}
+    uniform = {f"seat_{seat}": {"params": {"table": jnp.zeros(shape)}} for seat, shape in enumerate([(5, 3), (2, 2)])}
+    parameters = {name: uniform for name in policies}
     steps, envs = 12, 40
 
     @jax.jit

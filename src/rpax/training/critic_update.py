@@ -20,7 +20,8 @@ def init_critics(problem: Problem, key: Key) -> Parameters:
     features = sum(int(np.prod(space.observation_shape)) for space in problem.environment.spaces)
     observation = jnp.zeros(features, jnp.result_type(float))
     keys = jax.random.split(key, len(problem.plan.all_pairings))
-    return jax.vmap(lambda key_critic: problem.critic.init(key_critic, observation))(keys)
+    # Not vmapped: see Trainer._initial_states.
+    return jax.lax.map(lambda key_critic: problem.critic.init(key_critic, observation), keys)
 
 
 def values(

@@ -91,7 +91,8 @@ class Trainer:
         return jnp.stack([key_data(seed) for seed in self.seeds])
 
     def _initial_states(self, keys: Array) -> TrainState:
-        return jax.vmap(functools.partial(initial_state, self.problem, exact=self.exact))(keys)
+        # One seed after the other: batched QR (of orthogonal initialisation) can deadlock in jaxlib's CPU thread pool.
+        return jax.lax.map(functools.partial(initial_state, self.problem, exact=self.exact), keys)
 
     def _advance_all(self, state: TrainState, updates: Int[Array, ""]) -> tuple[TrainState, Report]:
         one_update = jax.vmap(functools.partial(exact_step if self.exact else step, self.problem))

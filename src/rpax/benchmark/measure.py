@@ -1,0 +1,226 @@
+"""Time an update, its compilation and its phases on one algorithm, environment and size."""
+
+import dataclasses
+import functools
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from rpax.objectives.edges import Objective
+from rpax.runs.config import TrainConfig
+from rpax.runs.session import make_environment, make_trainer
+from rpax.training.critic_update import update_critics
+from rpax.training.lookahead import first_step, look_ahead
+from rpax.training.problem import Problem, TrainState
+from rpax.training.rollout import roll_out
+from rpax.training.setup import make_problem
+from rpax.training.step import manipulator_gradients, roll_out_manipulator_pairings
+from rpax.training.trainer import Trainer
+
+#: A repetition runs so many updates that it takes at least so long.
+_LEAST_SECONDS = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One configuration, measured.
+
+    Attributes:
+        lookahead: N.
+        envs: parallel environments of each pairing.
+        steps: steps of a chunk.
+        manipulator_gradient: closed form or autodiff.
+        compile_seconds: tracing, lowering and compiling the update, nothing cached.
+        seconds_per_update: median over the repetitions, all seeds together.
+        slowest: of the repetitions.
+        fastest: of the repetitions.
+        env_steps_per_second: steps of all pairings (lookahead and outer) and seeds per second; 0 in exact mode.
+        program_bytes: what the compiled update needs: arguments, results and temporaries.
+        phases: share of an update's time by phase, each phase compiled and timed alone, ``other`` being the rest.
+    """
+
+    lookahead: int
+    envs: int
+    steps: int
+    manipulator_gradient: str
+    compile_seconds: float
+    seconds_per_update: float
+    slowest: float
+    fastest: float
+    env_steps_per_second: float
+    program_bytes: int
+    phases: dict[str, float]
+
+
+def measure(config: TrainConfig, objective: Objective, repetitions: int) -> Measurement:
+    """Measure one complete configuration."""
+    environment = make_environment(config)
+    fixed = {}
+    if objective.fixed:
+        from rpax.runs.session import resolve_fixed
+
+        fixed = resolve_fixed(config, objective, environment, {})
+    problem = make_problem(config, objective, environment, fixed)
+    trainer = make_trainer(config, problem)
+    # A cached program would make compilation look free.
+    jax.config.update("jax_enable_compilation_cache", False)
+    start = time.perf_counter()
+    compiled = trainer.lower(trainer.init()).compile()
+    compile_seconds = time.perf_counter() - start
+    times = _time_updates(trainer, repetitions)
+    per_update = statistics.median(times)
+    memory = compiled.memory_analysis()
+    steps = 0 if config.exact else env_steps_of_update(problem) * len(trainer.seeds)
+    return Measurement(
+        lookahead=problem.numbers.lookahead,
+        envs=problem.numbers.envs,
+        steps=problem.numbers.steps,
+        manipulator_gradient=problem.numbers.manipulator_gradient,
+        compile_seconds=compile_seconds,
+        seconds_per_update=per_update,
+        slowest=max(times),
+        fastest=min(times),
+        env_steps_per_second=steps / per_update,
+        program_bytes=memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes,
+        phases={"update": 1.0} if config.exact else _phases(trainer, per_update, repetitions),
+    )
+
+
+def env_steps_of_update(problem: Problem) -> int:
+    """Environment steps of one update of one seed, all pairings counted."""
+    numbers, plan = problem.numbers, problem.plan
+    pairings = numbers.lookahead * len(plan.lookahead_pairings) + len(plan.outer_pairings)
+    return pairings * numbers.envs * numbers.steps
+
+
+def _time_updates(trainer: Trainer, repetitions: int) -> list[float]:
+    """Seconds per update of each repetition, after a warm-up that also chooses how many updates one takes."""
+    state = trainer.advance(trainer.init(), 1)[0]
+    start = time.perf_counter()
+    state, _ = jax.block_until_ready(trainer.advance(state, 3))
+    updates = max(1, round(3 * _LEAST_SECONDS / (time.perf_counter() - start)))
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(trainer.advance(state, updates))
+        times.append((time.perf_counter() - start) / updates)
+    return times
+
+
+def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, float]:
+    """Shares of an update. The lookahead is timed with and without its gradients, so they come out as a difference."""
+    problem, state = trainer.problem, trainer.init()
+    of_seeds = functools.partial(jax.vmap, in_axes=0)
+    with trainer.precision_context():
+        prepared = jax.jit(of_seeds(functools.partial(_prepare, problem)))(state)
+        seconds = {
+            name: _time_call(jax.jit(of_seeds(functools.partial(phase, problem))), (state, prepared), repetitions)
+            for name, phase in _PHASES.items()
+        }
+    seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"])
+    if not problem.manipulators:
+        for name in ("manipulator rollout", "manipulator gradient"):
+            del seconds[name]
+    # Called alone each phase pays for its own dispatch, so small phases can add up to more than the update.
+    total = max(per_update, sum(seconds.values()))
+    shares = {name: value / total for name, value in seconds.items()}
+    return shares | {"other": 1 - sum(shares.values())}
+
+
+def _prepare(problem: Problem, state: TrainState) -> Any:
+    """A recorded lookahead and outer batch, on which the later phases are timed."""
+    ahead, trace = look_ahead(problem, state.key, state)
+    return ahead, trace, roll_out_manipulator_pairings(problem, state.key, ahead, state)
+
+
+def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
+    parameters = {**state.base, **state.manipulators, **problem.fixed}
+    pairings, steps = problem.plan.lookahead_pairings, problem.numbers.steps
+
+    def one_chunk(streams: Any, key: Any) -> Any:
+        chunk, streams = roll_out(problem.environment, problem.policies, parameters, pairings, key, streams, steps)
+        return streams, chunk
+
+    return jax.lax.scan(one_chunk, state.lookahead_streams, jax.random.split(state.key, problem.numbers.lookahead))
+
+
+def _lookahead(problem: Problem, state: TrainState, _: Any) -> Any:
+    return look_ahead(problem, state.key, state)
+
+
+def _manipulator_rollout(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    return roll_out_manipulator_pairings(problem, state.key, prepared[0], state)
+
+
+def _manipulator_gradient(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    ahead, trace, outer = prepared
+    return manipulator_gradients(problem, ahead, state, trace, outer)
+
+
+def _critics(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    _, trace, outer = prepared
+    first = first_step(trace)
+    batches = [(problem.plan.lookahead_pairings, first.chunk, first.targets)]
+    if outer is not None:
+        batches.append((problem.plan.outer_pairings, outer.chunk, outer.targets))
+    return update_critics(problem, state, batches)
+
+
+_PHASES: dict[str, Callable[[Problem, TrainState, Any], Any]] = {
+    "lookahead rollout": _lookahead_rollout,
+    "lookahead": _lookahead,
+    "manipulator rollout": _manipulator_rollout,
+    "manipulator gradient": _manipulator_gradient,
+    "critic": _critics,
+}
+
+
+def _time_call(function: Callable[..., Any], arguments: tuple[Any, ...], repetitions: int) -> float:
+    """Median seconds of one call, after a warm-up."""
+    jax.block_until_ready(function(*arguments))
+    start = time.perf_counter()
+    jax.block_until_ready(function(*arguments))
+    calls = max(1, round(0.1 / max(1e-6, time.perf_counter() - start)))
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        for _ in range(calls):
+            result = function(*arguments)
+        jax.block_until_ready(result)
+        times.append((time.perf_counter() - start) / calls)
+    return statistics.median(times)
+
+
+def peak_memory_bytes() -> int | None:
+    """The largest resident memory of this process so far, compilation included; ``None`` where it is unknown."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else 1024 * peak
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    import os
+
+    return {
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _processor_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

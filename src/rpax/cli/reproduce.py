@@ -1,0 +1,125 @@
+"""`rpax reproduce`."""
+
+import dataclasses
+import pathlib
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from rpax.cli.output import latest_returns, print_json, say
+from rpax.errors import InputError
+
+if TYPE_CHECKING:
+    from rpax.reproduce.experiment import CaseResult
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Run one of the paper's experiments end to end and print what the paper says beside what was measured.
+
+    Names: figure-2, figure-12, figure-13, figure-14, figure-17, and matrix for all of these.
+    Writes one PNG and one JSON file for each experiment.
+
+    Examples:
+      rpax reproduce figure-2
+      rpax reproduce figure-14 --mode sampled --network mlp
+      rpax reproduce matrix --network both --out results/matrix
+    """
+
+    name: tyro.conf.Positional[str]
+    """Which experiment."""
+    mode: Literal["exact", "sampled", "both"] = "both"
+    """Exact gradients, sampled play, or both."""
+    network: Literal["tabular", "mlp", "both"] = "tabular"
+    """Tabular softmax policies, the paper's MLPs, or both."""
+    seed: int = 0
+    """First random seed."""
+    seeds: int = 5
+    """How many consecutive seeds."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where PNG and JSON go (default: runs/<time>-reproduce-<name>)."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON document on stdout; everything else goes to stderr."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+    def run(self) -> int:
+        """Reproduce."""
+        from rpax.errors import suggestion
+        from rpax.reproduce import EXPERIMENTS
+
+        if self.name not in EXPERIMENTS:
+            raise InputError(f"experiment '{self.name}' is unknown; {suggestion(self.name, EXPERIMENTS)}")
+        if self.seeds < 1 or self.seed < 0:
+            raise InputError(
+                f"seeds {self.seeds} from seed {self.seed} is not allowed; give at least 1 seed, from 0 on"
+            )
+        folder = self.out or pathlib.Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-reproduce-{self.name}"
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and is not empty; choose another --out")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be created ({error.strerror}); choose another --out") from None
+        say(f"results go to {folder}", quiet=self.quiet)
+        documents = [self._one(name, folder) for name in self._experiments()]
+        if self.json:
+            print_json(documents[0] if len(documents) == 1 else {"experiment": self.name, "experiments": documents})
+        return 0
+
+    def _experiments(self) -> tuple[Any, ...]:
+        from rpax.reproduce.runner import find_experiments
+
+        return find_experiments(self.name)
+
+    def _one(self, experiment: Any, folder: pathlib.Path) -> dict[str, Any]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        from rpax.reproduce.runner import experiment_to_dict, run_experiment, write_results
+
+        console = Console(stderr=True)
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[latest]}"),
+        ]
+        with Progress(*columns, console=console, transient=True, disable=self.quiet) as bar:
+            task = bar.add_task(f"{experiment.name}: starting", total=None, latest="")
+
+            def progress(title: str, update: int, until: int, rows: Any) -> None:
+                bar.update(task, description=title, completed=update, total=until, latest=latest_returns(rows))
+
+            results = run_experiment(
+                experiment,
+                modes=("exact", "sampled") if self.mode == "both" else (self.mode,),
+                networks=("tabular", "mlp") if self.network == "both" else (self.network,),
+                seeds=tuple(range(self.seed, self.seed + self.seeds)),
+                progress=progress,
+            )
+        written = write_results(experiment, results, folder)
+        if not self.json:
+            _print_table(experiment, results)
+            print("written: " + ", ".join(map(str, written)))
+        return experiment_to_dict(experiment, results)
+
+
+def _print_table(experiment: Any, results: "list[CaseResult]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from rpax.reproduce.runner import table_rows
+
+    console = Console()
+    # A terminal decides its own width; in a file or pipe nothing is to be cut or wrapped.
+    if not console.is_terminal:
+        console = Console(width=200)
+    table = Table(title=f"{experiment.name}: {experiment.summary}", title_justify="left", show_lines=True)
+    for column in ("case", "paper", "measured (first seed)", "rational? (gap, unrounded)", "holds in"):
+        table.add_column(column, overflow="fold")
+    for row in table_rows(results):
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"{sum(result.seconds for result in results):.0f} s of training and evaluation", highlight=False)
