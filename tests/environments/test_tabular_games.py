@@ -270,7 +270,7 @@ def test_an_environment_of_the_users_own_rolls_out_with_its_masks():
         name: make_agent_policy(game.spaces, (0, 1), shared=False, make_network=Tabular) for name in ("one", "two")
     }
     uniform = {f"seat_{seat}": {"params": {"table": jnp.zeros(shape)}} for seat, shape in enumerate([(5, 3), (2, 2)])}
-    parameters = {name: uniform for name in policies}
+    parameters = dict.fromkeys(policies, uniform)
     steps, envs = 12, 40
 
     @jax.jit

@@ -18,6 +18,7 @@ from rpax.training.exact_step import exact_manipulator_gradient
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import look_ahead
 from rpax.training.problem import Problem, key_data
+from rpax.training.rollout import start_streams
 from rpax.training.setup import make_problem
 
 KEYS = 64
@@ -71,11 +72,13 @@ def on_game(problem: Problem, payoffs) -> Problem:
 OBJECTIVE = rpax.algorithm("at-rpg", sides="single", partner_play=0.2)
 
 
-def random_policies():
-    """(θ, φ) well inside the simplex but far from uniform, so that no part of the gradient vanishes."""
-    state = initial_state(make(OBJECTIVE, 1, exact=True), key_data(0), exact=True)
+@functools.cache
+def start(*, exact: bool):
+    """A fresh state with policies well inside the simplex but far from uniform: no part of the gradient vanishes."""
+    state = initial_state(make(OBJECTIVE, 1, exact=exact), key_data(0), exact=exact)
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), (state.base, state.manipulators))
+    drawn = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), (state.base, state.manipulators))
+    return state._replace(base=drawn[0], manipulators=drawn[1])
 
 
 def table(gradient):
@@ -84,22 +87,33 @@ def table(gradient):
 
 @functools.cache
 def sampled_gradients(lookahead: int, envs: int):
-    """A compiled function from payoffs, policies and keys to one sampled gradient a key, and the largest |V|."""
+    """A function from payoffs and keys to one sampled gradient a key, compiled once; checks that V is 0."""
     problem = make(as_means(OBJECTIVE), lookahead, envs=envs)
 
     @jax.jit
-    @functools.partial(jax.vmap, in_axes=(None, None, 0))
-    def gradient(payoffs, policies, key):
-        playing = on_game(problem, payoffs)
-        key_start, key_lookahead, key_outer = jax.random.split(key, 3)
-        start = initial_state(playing, key_start, exact=False)
-        state = start._replace(base=policies[0], manipulators=policies[1])
-        ahead, trace = look_ahead(playing, key_lookahead, state)
-        outer = step.roll_out_manipulator_pairings(playing, key_outer, ahead, state)
-        influence = step.manipulator_gradients(playing, ahead, state, trace, outer)["manipulator"]
-        return table(influence.gradient), jnp.abs(trace.targets - trace.chunk.rewards).max()
+    def compiled(payoffs, state, keys):
+        playing, plan = on_game(problem, payoffs), problem.plan
+        streams = [  # the game has one state, so that the key of its resets does not matter
+            start_streams(playing.environment, key_data(0), len(pairings), envs)
+            for pairings in (plan.lookahead_pairings, plan.outer_pairings)
+        ]
+        state = state._replace(lookahead_streams=streams[0], outer_streams=streams[1])
 
-    return gradient
+        def one(key):
+            key_lookahead, key_outer = jax.random.split(key)
+            ahead, trace = look_ahead(playing, key_lookahead, state)
+            outer = step.roll_out_manipulator_pairings(playing, key_outer, ahead, state)
+            influence = step.manipulator_gradients(playing, ahead, state, trace, outer)["manipulator"]
+            return table(influence.gradient), jnp.abs(trace.targets - trace.chunk.rewards).max()
+
+        return jax.lax.map(one, keys)
+
+    def gradients(payoffs, keys):
+        found, value = compiled(payoffs, start(exact=False), keys)
+        assert np.all(np.asarray(value) == 0), "the critics' targets A + V must be the rewards"
+        return np.asarray(found)
+
+    return gradients
 
 
 @functools.cache
@@ -107,13 +121,10 @@ def exact_gradient(lookahead: int):
     problem = make(OBJECTIVE, lookahead, exact=True)
 
     @jax.jit
-    def gradient(payoffs, policies):
-        playing = on_game(problem, payoffs)
-        start = initial_state(playing, key_data(0), exact=True)
-        state = start._replace(base=policies[0], manipulators=policies[1])
-        return table(exact_manipulator_gradient(playing, state, "manipulator"))
+    def compiled(payoffs, state):
+        return table(exact_manipulator_gradient(on_game(problem, payoffs), state, "manipulator"))
 
-    return gradient
+    return lambda payoffs: np.asarray(compiled(payoffs, start(exact=True)))
 
 
 @pytest.mark.parametrize("lookahead", [1, 2])
@@ -125,13 +136,12 @@ def test_sampled_gradients_approach_the_exact_one_with_the_root_of_the_batch(gam
     bias ∝ 1/n (θ′ itself is sampled). At n = 16,384 the bias is below a hundredth of the deviation, while the mean over
     the keys has a tenth of it, so the confidence bound (5 standard errors) does not see the bias.
     """
-    inputs = (jnp.asarray(rpax.make(game).payoffs), random_policies())
-    exact = np.asarray(exact_gradient(lookahead)(*inputs))
+    payoffs = jnp.asarray(rpax.make(game).payoffs)
+    exact = exact_gradient(lookahead)(payoffs)
     errors = {}
     for number, envs in enumerate(ENVS):
-        sampled, value = sampled_gradients(lookahead, envs)(*inputs, jax.random.split(key_data(number), KEYS))
-        assert np.all(np.asarray(value) == 0), "the critics' targets A + V must be the rewards"
-        errors[envs] = np.asarray(sampled) - exact
+        keys = jax.vmap(jax.random.key_data)(jax.random.split(jax.random.key(number), KEYS))
+        errors[envs] = sampled_gradients(lookahead, envs)(payoffs, keys) - exact
     rmse = [np.sqrt(np.mean(np.sum(errors[envs] ** 2, axis=-1))) for envs in ENVS]
     slope, _ = np.polyfit(np.log(ENVS), np.log(rmse), 1)
     assert -0.6 < slope < -0.4

@@ -1,0 +1,31 @@
+"""What every test needs before `rpax` and `jax` are imported."""
+
+import importlib.util
+import os
+import pathlib
+import sys
+
+from jaxtyping import install_import_hook
+
+# Most of the time goes into compiling programs that run for milliseconds, so they are compiled without optimisation.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# No test writes into the user's cache of compiled programs.
+os.environ["RPAX_CACHE"] = "off"
+
+#: Modules that take whatever a user writes and refuse it themselves, with a better message; tests give them anything.
+CHECKS_ITSELF = ("rpax.errors", "rpax.objectives", "rpax.runs.config")
+
+
+def modules_to_check() -> list[str]:
+    """Every other module of the package."""
+    spec = importlib.util.find_spec("rpax")
+    assert spec is not None, "install the package first: pip install -e '.[dev]'"
+    assert spec.submodule_search_locations is not None
+    root = pathlib.Path(spec.submodule_search_locations[0])
+    names = [".".join(("rpax", *path.relative_to(root).with_suffix("").parts)) for path in sorted(root.rglob("*.py"))]
+    return [name for name in names if not name.endswith(".__init__") and not name.startswith(CHECKS_ITSELF)]
+
+
+assert "rpax" not in sys.modules, "annotations are checked in modules that are imported from here on"
+# Types, and types and shapes of arrays, of arguments and results at every call. An int is a float (PEP 484).
+install_import_hook(modules_to_check(), "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
