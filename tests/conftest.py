@@ -13,7 +13,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ["RPAX_CACHE"] = "off"
 
 #: Modules that take whatever a user writes and refuse it themselves, with a better message; tests give them anything.
-CHECKS_ITSELF = ("rpax.errors", "rpax.objectives", "rpax.runs.config")
+CHECKS_ITSELF = ("rpax.errors", "rpax.objectives", "rpax.runs.config", "rpax.evaluation.sequence_form")
 
 
 def modules_to_check() -> list[str]:

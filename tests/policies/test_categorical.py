@@ -156,6 +156,21 @@ def test_illegal_actions_are_never_drawn():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("number", ["smallest", "largest"])
+def test_the_rarest_random_numbers_draw_legal_actions_too(number, dtype, monkeypatch):
+    """0 and the largest number below 1 lead to the first and to the last legal action, in 5 and in 31 actions."""
+    value = {"smallest": 0.0, "largest": 1 - np.finfo(dtype).eps}[number]  # jax.random.uniform draws multiples of eps
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape, dtype: jnp.full(shape, value, dtype))
+    rng = np.random.default_rng(3)
+    for actions in (5, 31):
+        legal = rng.random((2000, actions)) < 0.4
+        legal[np.arange(2000), rng.integers(actions, size=2000)] = True
+        logits = jnp.asarray(rng.normal(size=(2000, actions)), dtype)
+        expected = legal.argmax(axis=-1) if number == "smallest" else actions - 1 - legal[:, ::-1].argmax(axis=-1)
+        assert_array_equal(categorical.sample(key_data(0), logits, jnp.asarray(legal)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_actions_are_drawn_as_often_as_their_probabilities_say(dtype):
     """Pearson's χ² of 200,000 draws: 4 degrees of freedom exceed 35 less than once in two million times."""
     logits, legal = jnp.asarray([0.3, -1.0, 1.5, 9.0, 0.0, -3.0], dtype), jnp.array([1, 1, 1, 0, 1, 1], bool)

@@ -188,9 +188,7 @@ def _time_call(function: Callable[..., Any], arguments: tuple[Any, ...], repetit
     times = []
     for _ in range(repetitions):
         start = time.perf_counter()
-        for _ in range(calls):
-            result = function(*arguments)
-        jax.block_until_ready(result)
+        jax.block_until_ready([function(*arguments) for _ in range(calls)])
         times.append((time.perf_counter() - start) / calls)
     return statistics.median(times)
 

@@ -45,8 +45,8 @@ class InformationSet(NamedTuple):
         return self.describe()
 
 
-#: Action probabilities for each information set that the strategy's own actions can reach.
-Strategy = Mapping[InformationSet, Float[np.ndarray, " actions"]]
+#: Action probabilities for each information set that the strategy's own actions can reach. Seats differ in actions.
+Strategy = Mapping[InformationSet, Float[np.ndarray, " _actions"]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

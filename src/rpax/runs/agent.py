@@ -1,0 +1,72 @@
+"""A trained agent as its users see it: it acts."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+
+from rpax.environments.protocol import Key
+from rpax.errors import InputError
+from rpax.policies import categorical
+from rpax.policies.agent import AgentPolicy, Parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Agent:
+    """One trained agent.
+
+    Attributes:
+        name: as in its run.
+        policy: its networks.
+        parameters: their parameters, as numpy arrays.
+    """
+
+    name: str
+    policy: AgentPolicy
+    parameters: Parameters
+
+    @property
+    def seats(self) -> tuple[int, ...]:
+        """The seats it can play."""
+        return tuple(self.policy.head_of_seat)
+
+    def probabilities(
+        self, observations: Shaped[Array, "batch ..."], seat: int | None = None, legal: Array | None = None
+    ) -> Float[Array, "batch actions"]:
+        """π(· | o) for a batch of observations.
+
+        Args:
+            observations: a batch, as the environment shows them to the seat.
+            seat: which seat it sits in; may be left out where it has the same policy for all its seats.
+            legal: [batch, actions], where not every action is legal.
+
+        Raises:
+            InputError: the seat is missing or one it does not play, or the observations have another shape.
+        """
+        heads = self.policy.head_of_seat
+        if seat is None and len(set(heads.values())) > 1:
+            raise InputError(f"agent '{self.name}' has a policy for each seat; give seat=0 or seat=1")
+        seat = next(iter(heads)) if seat is None else seat
+        if seat not in heads:
+            raise InputError(f"agent '{self.name}' plays seat {', '.join(map(str, heads))} only, not {seat}")
+        expected = self.policy.spaces[seat].observation_shape
+        if jnp.shape(observations)[1:] != expected:
+            raise InputError(
+                f"observations of shape {jnp.shape(observations)} do not fit agent '{self.name}'; give [batch, *{expected}]"
+            )
+        # As arrays of the current precision: a float64 run's agent also acts where float64 is switched off.
+        parameters = jax.tree.map(jnp.asarray, self.parameters)
+        logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations))
+        return categorical.probabilities(logits, legal)
+
+    def act(
+        self,
+        observations: Shaped[Array, "batch ..."],
+        key: Key,
+        seat: int | None = None,
+        legal: Array | None = None,
+    ) -> Int[Array, " batch"]:
+        """Draw an action for each observation; arguments as in :meth:`probabilities`."""
+        chances = self.probabilities(observations, seat, legal)
+        return jax.random.categorical(key, jnp.log(chances))

@@ -1,0 +1,290 @@
+"""The configuration of a training run: one flat, typed list of settings, the same in Python, YAML and the command.
+
+Values come from defaults ← preset ← file ← options. A setting that is ``None`` takes the preset's value; a
+*complete* configuration has none left and is what a run directory stores. This module never imports JAX.
+"""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from tyro.conf import arg
+
+from rpax.errors import InputError, shown, suggestion
+from rpax.runs.presets import PRESETS, preset_values
+from rpax.yaml_files import read_yaml
+
+# How the command line shows settings that may be left open.
+_BY_PRESET = "(default: the preset's)"
+PresetInt = Annotated[int | None, arg(metavar="INT", help_behavior_hint=_BY_PRESET)]
+PresetReal = Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint=_BY_PRESET)]
+PresetFlag = Annotated[bool | None, arg(metavar="{True,False}", help_behavior_hint=_BY_PRESET)]
+PresetOptimizer = Annotated[Literal["sgd", "adam"] | None, arg(metavar="{sgd,adam}", help_behavior_hint=_BY_PRESET)]
+_AGENT = arg(metavar="AGENT", help_behavior_hint="(needed by attacks)")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What is trained, and how. ``None`` means: what the preset says.
+
+    The Greek letters are the paper's. Learning rates of exact and sampled mode do not carry over: exact mode sums
+    edges, sampled mode averages normalised advantages over them.
+    """
+
+    algorithm: str
+    """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
+    environment: str
+    """Name of an environment (see `rpax list`)."""
+    preset: Literal["fast", "paper"] = "fast"
+    """Where unset values come from: `fast` was found to reach good quality soonest, `paper` is the paper's Table 3."""
+
+    seed: int = 0
+    """First random seed."""
+    seeds: int | tuple[int, ...] = 1
+    """How many consecutive seeds are trained, in one compiled program."""
+    exact: bool = False
+    """Exact gradients instead of sampled play (normal-form and small extensive-form games)."""
+    updates: PresetInt = None
+    """Updates of Algorithm 1."""
+    minutes: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
+    """Stop, saved, after so many minutes."""
+
+    payoffs: str | list | None = None
+    """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file. One matrix, or one a seat (rows: seat 0)."""
+    population: PresetInt = None
+    """N, the number of base agents of AD."""
+    partner_play: PresetReal = None
+    """ε, the weight of each evaluation partner in a base agent's objective."""
+    crossplay_weight: PresetReal = None
+    """λ, how strongly the agents of AD are pushed apart."""
+    sides: Annotated[Literal["single", "both"] | None, arg(metavar="{single,both}", help_behavior_hint=_BY_PRESET)] = None
+    """Each role in its own seat, or every edge from both seats."""
+    victim_self_play: PresetReal = None
+    """Weight of the victim's (protagonist's) self-play in its own objective, in AT and PAIRED."""
+    antagonist: Annotated[Literal["separate", "adversary"] | None, arg(metavar="{separate,adversary}", help_behavior_hint=_BY_PRESET)] = None
+    """In PAIRED: a separate antagonist, or the adversary itself."""
+    victim: Annotated[str | None, _AGENT] = None
+    """The fixed victim of an attack: RUN:AGENT, RUN:SEED:AGENT, 'uniform', or probabilities '[0.5, 0.5]'."""
+    partner: Annotated[str | None, _AGENT] = None
+    """The fixed partner of `br`, given like --victim."""
+
+    network: Annotated[Literal["tabular", "mlp"] | None, arg(metavar="{tabular,mlp}", help_behavior_hint=_BY_PRESET)] = None
+    """Policies and critics: a table (softmax) over the game's states, or fully connected layers."""
+    hidden_sizes: Annotated[tuple[int, ...] | None, arg(metavar="INT …", help_behavior_hint=_BY_PRESET)] = None
+    """Widths of the MLP's hidden layers."""
+    lookahead: PresetInt = None
+    """N, differentiable base updates that a manipulator differentiates through."""
+    lookahead_rate: PresetReal = None
+    """α1, learning rate of the lookahead."""
+    manipulator_rate: PresetReal = None
+    """α2, learning rate of the manipulators."""
+    base_rate: PresetReal = None
+    """α3, learning rate of the base agents."""
+    critic_rate: PresetReal = None
+    """Learning rate of the critics."""
+    base_optimizer: PresetOptimizer = None
+    """Optimiser of the base agents and of their lookahead."""
+    manipulator_optimizer: PresetOptimizer = None
+    """Optimiser of the manipulators."""
+    critic_optimizer: PresetOptimizer = None
+    """Optimiser of the critics."""
+    base_max_norm: PresetReal = None
+    """Largest gradient norm of a base agent's real step, 0 for no limit; the lookahead is never clipped."""
+    manipulator_max_norm: PresetReal = None
+    """Largest gradient norm of a manipulator's step, 0 for no limit."""
+
+    envs: PresetInt = None
+    """Parallel environments of each pairing."""
+    steps: PresetInt = None
+    """Steps of a rollout chunk."""
+    discount: PresetReal = None
+    """γ."""
+    gae_decay: PresetReal = None
+    """λ of GAE."""
+    dice_decay: PresetReal = None
+    """λ of Loaded DiCE."""
+    entropy: PresetReal = None
+    """β, coefficient of the base agents' entropy bonus."""
+    manipulator_entropy: PresetReal = None
+    """Coefficient of the manipulators' entropy bonus."""
+    shaping: PresetReal = None
+    """Coefficient of the environment's shaped reward in training."""
+    normalize: PresetFlag = None
+    """Normalise advantages, pooled over everything a learner learns from."""
+    manipulator_gradient: Annotated[Literal["closed-form", "autodiff"] | None, arg(metavar="{closed-form,autodiff}", help_behavior_hint=_BY_PRESET)] = None
+    """Influence credits, or autodiff through the lookahead."""
+    influence: Annotated[Literal["shaped", "joint"] | None, arg(metavar="{shaped,joint}", help_behavior_hint=_BY_PRESET)] = None
+    """Exact mode: differentiate through the shaped base agent's lookahead only, or through everybody's."""
+    precision: Annotated[Literal["float32", "float64"] | None, arg(metavar="{float32,float64}", help_behavior_hint=_BY_PRESET)] = None
+    """Arithmetic; exact mode uses float64 unless told otherwise."""
+
+    log_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 200 lines a run)")] = None
+    """Updates between two lines of metrics."""
+    checkpoint_minutes: float = 5.0
+    """Minutes between two checkpoints."""
+    evaluation_episodes: int = 1000
+    """Episodes a pairing in the final evaluation, where returns cannot be computed exactly."""
+    sinks: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where metrics go besides the run directory's own files (extras rpax[tensorboard], rpax[wandb])."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_sizes", "sinks", "seeds"):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        for name in FIELDS:
+            value = getattr(self, name)
+            if value is not None:
+                _check(name, value)
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds that are trained."""
+        return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seed, self.seed + self.seeds))
+
+    def complete(self) -> "TrainConfig":
+        """This configuration with every open setting filled in from its preset."""
+        values = preset_values(self.preset, self.environment, exact=self.exact, network=self.network)
+        given = {name: getattr(self, name) for name in FIELDS}
+        filled = {**values, **{name: value for name, value in given.items() if value is not None}}
+        if filled.get("log_every") is None:
+            filled["log_every"] = max(1, filled["updates"] // 200)
+        return TrainConfig(**filled)
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
+
+_WHOLE, _REAL, _FLAG, _TEXT = "a whole number", "a number", "true or false", "text"
+_POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every", "evaluation_episodes")
+_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate")
+_AT_LEAST_ZERO = (
+    "crossplay_weight",
+    "entropy",
+    "manipulator_entropy",
+    "shaping",
+    "base_max_norm",
+    "manipulator_max_norm",
+)
+_ZERO_TO_ONE = ("discount", "gae_decay", "dice_decay")
+_WEIGHTS = ("partner_play", "victim_self_play")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "preset": PRESETS,
+    "sides": ("single", "both"),
+    "antagonist": ("separate", "adversary"),
+    "network": ("tabular", "mlp"),
+    "base_optimizer": ("sgd", "adam"),
+    "manipulator_optimizer": ("sgd", "adam"),
+    "critic_optimizer": ("sgd", "adam"),
+    "manipulator_gradient": ("closed-form", "autodiff"),
+    "influence": ("shaped", "joint"),
+    "precision": ("float32", "float64"),
+}
+_MOST_UNITS, _MOST_SEEDS = 65_536, 10_000
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse a value of the wrong type or out of range, with the rule in the message."""
+    rule = _rule_broken(name, value)
+    if rule is not None:
+        raise InputError(f"{name} {shown(value)} is not allowed; give {rule}")
+
+
+def _rule_broken(name: str, value: Any) -> str | None:
+    """The rule that ``value`` breaks, in words, or ``None``."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    real = whole or (isinstance(value, float) and math.isfinite(value))
+    if name in _CHOICES:
+        return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
+    if name in _POSITIVE_INTS:
+        return None if whole and 1 <= value < 2**31 else f"{_WHOLE} of at least 1"
+    if name == "population":
+        return None if whole and value >= 2 else f"{_WHOLE} of at least 2"
+    if name == "seed":
+        return None if whole and 0 <= value < 2**32 else f"{_WHOLE} from 0 to 2³²−1"
+    if name == "seeds":
+        if isinstance(value, tuple):
+            good = value and len(set(value)) == len(value) and all(_rule_broken("seed", seed) is None for seed in value)
+        else:
+            good = isinstance(value, int) and whole and 1 <= value <= _MOST_SEEDS
+        return None if good else f"how many seeds, from 1 to {_MOST_SEEDS}, or a list of different ones"
+    if name in _RATES:
+        return None if real and value > 0 else f"{_REAL} above 0"
+    if name in _AT_LEAST_ZERO:
+        return None if real and value >= 0 else f"{_REAL} of at least 0"
+    if name in _ZERO_TO_ONE:
+        return None if real and 0 <= value <= 1 else f"{_REAL} from 0 to 1"
+    if name in _WEIGHTS:
+        return None if real and 0 <= value < 1 else f"{_REAL} from 0 to less than 1"
+    if name in ("minutes", "checkpoint_minutes"):
+        return None if real and value > 0 else "a number of minutes above 0"
+    if name in ("exact", "normalize"):
+        return None if isinstance(value, bool) else _FLAG
+    if name == "hidden_sizes":
+        sizes = isinstance(value, tuple) and value and all(isinstance(v, int) and 1 <= v <= _MOST_UNITS for v in value)
+        return None if sizes else "a list of layer widths like 64 64"
+    if name == "sinks":
+        known = isinstance(value, tuple) and set(value) <= {"tensorboard", "wandb"}
+        return None if known else "a list of tensorboard and wandb"
+    return None if isinstance(value, str) or name == "payoffs" else _TEXT
+
+
+def config_from_dict(values: Mapping[str, Any], where: str = "setting") -> TrainConfig:
+    """A configuration from plain data.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a missing one, or a value that is not allowed.
+    """
+    for name in values:
+        if name not in FIELDS:
+            raise InputError(f"{where} {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")
+    for name in ("algorithm", "environment"):
+        if not values.get(name):
+            raise InputError(f"{where} '{name}' is missing; see `rpax list` for the names")
+    return TrainConfig(**values)
+
+
+def config_to_dict(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as plain data that YAML and JSON can hold."""
+    values = dataclasses.asdict(config)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
+    """The settings in a YAML file: keys as in :class:`TrainConfig`, unknown ones refused.
+
+    Raises:
+        InputError: the file cannot be read, is no YAML mapping, or has a key that does not exist.
+    """
+    content = read_yaml(path, "config file", "lookahead: 4")
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError(f"config file {path}: {shown(content)} is not a mapping; write lines like 'lookahead: 4'")
+    for name in content:
+        if name not in FIELDS:
+            raise InputError(f"config file {path}: key {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")
+    return dict(content)
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """The settings in ``KEY=VALUE`` strings; values are read as YAML, so numbers and lists work.
+
+    >>> parse_assignments(("lookahead=4", "hidden_sizes=[32, 32]"))
+    {'lookahead': 4, 'hidden_sizes': [32, 32]}
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise InputError(f"--set {shown(assignment)} has no '='; write --set lookahead=4")
+        if name not in FIELDS:
+            raise InputError(f"--set key {shown(name)} is unknown; {suggestion(name, FIELDS)}")
+        try:
+            values[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {name}: {shown(text)} is not a YAML value; quote lists, like '[64, 64]'") from None
+    return values

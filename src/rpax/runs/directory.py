@@ -1,0 +1,122 @@
+"""The run directory: what lies where, created before anything slow happens. Never imports JAX.
+
+::
+
+    config.yaml      every setting, complete
+    objective.yaml   the objective's agents and edges
+    versions.json    of Python, rpax and the libraries that matter
+    metrics.jsonl    one line per seed and logged update
+    checkpoints/     update-XXXXXXXXX/{state.safetensors, manifest.json}
+    policies/        seed-S/AGENT.safetensors
+    results.json     what `rpax train --json` prints
+    plots/           learning curves, policies over time
+"""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shutil
+import time
+from typing import Any
+
+import yaml
+
+from rpax._version import __version__
+from rpax.errors import InputError
+from rpax.objectives.edges import Objective
+from rpax.objectives.files import load_objective, save_objective
+from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
+
+_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
+
+
+def default_name(algorithm: str, environment: str) -> str:
+    """``<time>-<algorithm>-<environment>`` with ``/`` as ``-``."""
+    stem = pathlib.Path(algorithm).stem if algorithm.endswith((".yaml", ".yml")) else algorithm
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}-{environment}".replace("/", "-")
+
+
+class RunDirectory:
+    """Paths of a run directory, and its small files."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = pathlib.Path(path)
+        self.config = self.path / "config.yaml"
+        self.objective = self.path / "objective.yaml"
+        self.versions = self.path / "versions.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.policies = self.path / "policies"
+        self.results = self.path / "results.json"
+        self.plots = self.path / "plots"
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], config: TrainConfig, objective: Objective) -> "RunDirectory":
+        """A new run directory with configuration, objective and versions.
+
+        Raises:
+            InputError: something is there already, or the place cannot be written.
+        """
+        run = cls(path)
+        try:
+            if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+                raise InputError(f"run directory {run.path} exists and is not empty; choose another --out or `rpax resume` it")
+            run.path.mkdir(parents=True, exist_ok=True)
+            run.write_config(config)
+            save_objective(objective, run.objective)
+            run.write_json(run.versions, _versions())
+        except OSError as error:
+            raise InputError(f"run directory {run.path}: cannot be created ({error.strerror}); choose another --out") from None
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "RunDirectory":
+        """An existing run directory.
+
+        Raises:
+            InputError: there is none.
+        """
+        run = cls(path)
+        if not run.config.is_file():
+            what = "has no config.yaml" if run.path.is_dir() else "does not exist"
+            raise InputError(f"run directory {run.path} {what}; give the directory that `rpax train` wrote")
+        return run
+
+    def discard_if_untrained(self) -> None:
+        """Remove the directory if nothing was trained, so that a corrected attempt finds its way free."""
+        if not self.checkpoints.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def read_config(self) -> TrainConfig:
+        """The complete configuration."""
+        return config_from_dict(read_settings(self.config), where=f"{self.config}: key")
+
+    def read_objective(self) -> Objective:
+        """The objective."""
+        return load_objective(self.objective)
+
+    def read_results(self) -> dict[str, Any] | None:
+        """What the finished (or stopped) run wrote, or ``None``."""
+        return json.loads(self.results.read_text(encoding="utf-8")) if self.results.is_file() else None
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write the configuration."""
+        _replace_text(self.config, yaml.safe_dump(config_to_dict(config), sort_keys=False, width=120))
+
+    def write_json(self, path: pathlib.Path, content: Any) -> None:
+        """Write a JSON document."""
+        _replace_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _replace_text(path: pathlib.Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform(), "rpax": __version__}
+    return found | {name: importlib.metadata.version(name) for name in _LIBRARIES}

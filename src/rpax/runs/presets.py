@@ -1,0 +1,108 @@
+"""Presets: the values that settings take where the user gives none.
+
+``paper`` is the paper's Table 3 (γ, λ and learning rates; chunk sizes are the reference implementation's). ``fast`` is
+what was found here to reach good quality soonest on a laptop; ``docs/matrix-games.md`` says how it was found.
+"""
+
+from typing import Any
+
+from rpax.errors import InputError
+
+PRESETS = ("fast", "paper")
+
+_COMMON: dict[str, Any] = {
+    "hidden_sizes": (64, 64),
+    "entropy": 0.0,
+    "manipulator_entropy": 0.0,
+    "shaping": 1.0,
+    "normalize": True,
+    "manipulator_gradient": "closed-form",
+    "influence": "shaped",
+    "base_max_norm": 0.0,
+    "manipulator_max_norm": 0.0,
+    "population": 2,
+    "victim_self_play": 0.0,
+    "antagonist": "separate",
+}
+
+_MATRIX_PAPER: dict[str, Any] = {
+    "network": "mlp",
+    "base_optimizer": "sgd",
+    "manipulator_optimizer": "sgd",
+    "critic_optimizer": "sgd",
+    "lookahead": 1,
+    "lookahead_rate": 1e-1,
+    "manipulator_rate": 1e-2,
+    "base_rate": 1e-2,
+    "critic_rate": 5e-2,
+    "manipulator_max_norm": 0.5,
+    "envs": 128,
+    "steps": 1,
+    "discount": 0.95,
+    "gae_decay": 0.95,
+    "dice_decay": 0.95,
+    "partner_play": 0.0,
+    "crossplay_weight": 0.25,
+    "sides": "single",
+    "updates": 781,  # 1e5 steps of one pairing in chunks of 128 environments × 1 step
+}
+
+_MATRIX_FAST = _MATRIX_PAPER | {
+    "network": "tabular",
+    "manipulator_max_norm": 0.0,
+    "crossplay_weight": 1.0,
+    "lookahead": 4,
+}
+#: (exact, network) -> learning rates and updates. An MLP's logits move several times as far for the same rate.
+_FAST_RATES: dict[tuple[bool, str], dict[str, Any]] = {
+    (True, "tabular"): {"lookahead_rate": 1.0, "manipulator_rate": 5.0, "base_rate": 0.05, "updates": 4000},
+    (False, "tabular"): {"lookahead_rate": 0.5, "manipulator_rate": 1.0, "base_rate": 0.02, "updates": 4000},
+    (True, "mlp"): {"lookahead_rate": 0.2, "manipulator_rate": 0.5, "base_rate": 0.005, "updates": 4000},
+    (False, "mlp"): {"lookahead_rate": 0.1, "manipulator_rate": 0.2, "base_rate": 0.004, "updates": 3000},
+}
+
+
+#: For environments registered by users: the paper's settings for grid worlds, with fewer environments.
+_CUSTOM: dict[str, Any] = {
+    "network": "mlp",
+    "base_optimizer": "adam",
+    "manipulator_optimizer": "adam",
+    "critic_optimizer": "adam",
+    "base_max_norm": 0.5,
+    "manipulator_max_norm": 0.5,
+    "lookahead": 1,
+    "lookahead_rate": 4e-4,
+    "manipulator_rate": 8e-3,
+    "base_rate": 1e-4,
+    "critic_rate": 5e-3,
+    "envs": 64,
+    "steps": 80,
+    "discount": 0.99,
+    "gae_decay": 0.99,
+    "dice_decay": 0.99,
+    "entropy": 0.01,
+    "partner_play": 0.15,
+    "crossplay_weight": 0.25,
+    "sides": "both",
+    "updates": 1000,
+}
+
+
+def preset_values(name: str, environment: str, *, exact: bool, network: str | None = None) -> dict[str, Any]:
+    """The settings of a preset for an environment, a mode and a kind of network (``None``: the preset's own).
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset '{name}' is unknown; use {' or '.join(PRESETS)}")
+    values = _COMMON | {"precision": "float64" if exact else "float32"}
+    if not environment.startswith(("matrix/", "extensive/")):
+        return values | _CUSTOM
+    if name == "paper":
+        values |= _MATRIX_PAPER
+    else:
+        values |= _MATRIX_FAST | _FAST_RATES[exact, network or _MATRIX_FAST["network"]]
+    if environment.startswith("extensive/"):
+        values |= {"steps": 8}
+    return values

@@ -1,0 +1,228 @@
+"""Training as the user calls it: ``train``, ``resume`` and ``load``, and the :class:`Run` they return."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rpax.errors import InputError, shown, suggestion
+from rpax.objectives.edges import Objective
+from rpax.runs.config import FIELDS, TrainConfig, config_from_dict
+from rpax.runs.directory import RunDirectory
+from rpax.runs.prepare import prepare
+
+if TYPE_CHECKING:
+    from rpax.environments.protocol import Environment
+    from rpax.evaluation.results import SeedResult
+    from rpax.runs.agent import Agent
+    from rpax.runs.sinks import Row
+
+Progress = Callable[[int, int, "Sequence[Row]"], None]
+
+
+def _no_progress(update: int, until: int, rows: "Sequence[Row]") -> None:
+    """Show nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run: what was asked for and what came out.
+
+    Attributes:
+        config: the complete configuration.
+        objective: the algorithm as data.
+        results: one :class:`~rpax.evaluation.results.SeedResult` a seed; empty if the run has not stopped yet.
+        status: ``finished``, ``out of time``, ``interrupted``, or ``unfinished`` for a directory without results.
+        update: updates made.
+        path: the run directory, or ``None`` if nothing was written.
+        agents: seed to name to agent, as far as they are in memory.
+        rows: metrics kept in memory; :meth:`metrics` also reads the run directory.
+    """
+
+    config: TrainConfig
+    objective: Objective
+    results: "tuple[SeedResult, ...]"
+    status: str
+    update: int
+    path: pathlib.Path | None
+    agents: "Mapping[int, Mapping[str, Agent]]"
+    rows: tuple[dict[str, Any], ...] = ()
+
+    def agent(self, name: str, seed: int | None = None) -> "Agent":
+        """A trained agent that can act.
+
+        Args:
+            name: as in the objective, for example ``victim`` or ``base_0``.
+            seed: which seed's; the first by default.
+
+        Raises:
+            InputError: there is no such agent or seed.
+        """
+        seeds = self.config.seed_list
+        seed = seeds[0] if seed is None else seed
+        where = f"run {self.path}" if self.path else "this run"
+        if seed not in seeds:
+            raise InputError(f"{where} has no seed {seed}; it has {', '.join(map(str, seeds))}")
+        if name not in self.objective.agents:
+            raise InputError(f"{where} has no agent '{name}'; {suggestion(name, self.objective.agents)}")
+        in_memory = self.agents.get(seed, {}).get(name)
+        if in_memory is not None:
+            return in_memory
+        from rpax.policies.files import load_policy
+        from rpax.runs.agent import Agent
+
+        if self.path is None or not (folder := RunDirectory(self.path).policies).is_dir():
+            raise InputError(f"{where} has no policies yet; finish it with `rpax resume`")
+        policy, parameters, _ = load_policy(folder / f"seed-{seed}" / f"{name}.safetensors")
+        return Agent(name, policy, parameters)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics, from the run directory where there is one."""
+        if self.path is None:
+            return list(self.rows)
+        from rpax.runs.sinks import read_rows
+
+        return read_rows(RunDirectory(self.path).metrics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `rpax train --json` prints it."""
+        return {
+            "run_dir": None if self.path is None else str(self.path),
+            "algorithm": self.objective.name,
+            "environment": self.config.environment,
+            "status": self.status,
+            "update": self.update,
+            "results": [result.to_dict() for result in self.results],
+        }
+
+
+def train(
+    algorithm: str | Objective,
+    environment: "str | Environment",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    progress: Progress = _no_progress,
+    **settings: Any,
+) -> Run:
+    """Train an algorithm on an environment.
+
+    Args:
+        algorithm: a catalogue name, a YAML file, or an :class:`rpax.Objective`.
+        environment: a registered name, or what :func:`rpax.make` returned.
+        out: the run directory to write; nothing is written where it is ``None``.
+        fixed: agents that never learn, by name: an agent of a run, a policy file, ``"uniform"`` or probabilities.
+            ``victim=`` and ``partner=`` are short for their entries.
+        progress: called after every chunk with the update, the last update, and the latest lines of metrics.
+        **settings: the fields of :class:`~rpax.runs.config.TrainConfig`, for example ``seeds``, ``exact``,
+            ``lookahead``. ``seeds`` is a number of consecutive seeds or a sequence of them.
+
+    Raises:
+        InputError: something is wrong with what was asked for.
+        rpax.runs.loop.NonFiniteError: training became non-finite.
+        KeyboardInterrupt: interrupted, after everything was saved.
+
+    >>> run = train("at-rpg", "matrix/figure-2", exact=True, updates=10)
+    >>> run.results[0].policies["victim"][0].shape
+    (2,)
+    """
+    agents = dict(fixed or {})
+    for name in ("victim", "partner"):
+        if name in settings and not isinstance(settings[name], str):
+            agents[name] = settings.pop(name)
+    objective = algorithm if isinstance(algorithm, Objective) else None
+    if objective is not None:
+        _refuse_algorithm_options(settings)
+    config = _config_of(algorithm, environment, settings)
+    config, objective = prepare(config, objective, given=agents)
+    directory = None if out is None else RunDirectory.create(out, config, objective)
+    try:
+        return start(config, objective, directory, environment=environment, fixed=agents, progress=progress)
+    except InputError:
+        if directory is not None:
+            directory.discard_if_untrained()
+        raise
+
+
+def _refuse_algorithm_options(settings: Mapping[str, Any]) -> None:
+    from rpax.runs.prepare import ALGORITHM_OPTIONS
+
+    for name in ALGORITHM_OPTIONS:
+        if name in settings:
+            raise InputError(f"{name} varies catalogue algorithms; build it into the Objective that you pass")
+
+
+def _config_of(algorithm: "str | Objective", environment: "str | Environment", settings: dict[str, Any]) -> TrainConfig:
+    for name in settings:
+        if name not in FIELDS or name in ("algorithm", "environment"):
+            raise InputError(f"setting '{name}' is unknown; {suggestion(name, FIELDS)}")
+    if isinstance(settings.get("seeds"), Sequence | range):
+        settings = settings | {"seeds": tuple(settings["seeds"])}
+    name = environment if isinstance(environment, str) else environment.name
+    if not isinstance(environment, str) and name == "matrix/custom":
+        payoffs = environment.payoffs[0]  # type: ignore[attr-defined]  # a normal-form game
+        settings = settings | {"payoffs": [payoffs[..., seat].tolist() for seat in (0, 1)]}
+    called = algorithm.name if isinstance(algorithm, Objective) else algorithm
+    return config_from_dict({"algorithm": called, "environment": name, **settings})
+
+
+def start(
+    config: TrainConfig,
+    objective: Objective,
+    directory: RunDirectory | None,
+    *,
+    environment: "str | Environment",
+    fixed: Mapping[str, Any],
+    progress: Progress,
+) -> Run:
+    """Train from update 0: everything from here on needs JAX."""
+    from rpax.runs.session import Session
+
+    return Session.begin(config, objective, directory, environment=environment, fixed=fixed).run(progress)
+
+
+def resume(path: str | os.PathLike[str], *, until: int | None = None, minutes: float | None = None, progress: Progress = _no_progress) -> Run:
+    """Continue a run from its last checkpoint (from update 0 if it has none).
+
+    Args:
+        path: the run directory.
+        until: train up to this update instead of the configured one.
+        minutes: time limit for this session.
+        progress: as in :func:`train`.
+
+    Raises:
+        InputError: no run directory, an unreadable checkpoint, or ``until`` before what is already done.
+    """
+    directory = RunDirectory.open(path)
+    config, objective = directory.read_config(), directory.read_objective()
+    if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
+        raise InputError(f"until {shown(until)} is not allowed; give a whole number of updates")
+    goal = until or config.updates
+    results = directory.read_results()
+    if results is not None and results["status"] == "finished" and results["update"] == goal:
+        return load(path)
+    config = dataclasses.replace(config, updates=goal, minutes=minutes)
+    from rpax.runs.session import Session
+
+    session = Session.go_on(config, objective, directory)
+    if until is not None:
+        directory.write_config(config)
+    return session.run(progress)
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """A run from its directory, finished or not.
+
+    Raises:
+        InputError: there is no run directory at ``path``, or its files are damaged.
+    """
+    directory = RunDirectory.open(path)
+    config, objective = directory.read_config(), directory.read_objective()
+    content = directory.read_results()
+    if content is None:
+        return Run(config, objective, (), "unfinished", 0, directory.path, {})
+    from rpax.evaluation.results import SeedResult
+
+    results = tuple(SeedResult.from_dict(entry) for entry in content["results"])
+    return Run(config, objective, results, content["status"], content["update"], directory.path, {})

@@ -1,0 +1,200 @@
+"""One session of a run: build the problem, restore or start the state, loop, then write down what came out."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from rpax.environments.protocol import Environment
+from rpax.environments.registry import make
+from rpax.errors import InputError
+from rpax.evaluation.results import Measured, SeedResult, evaluate_seed
+from rpax.objectives.edges import Objective
+from rpax.objectives.plan import make_plan
+from rpax.policies.files import load_policy, save_policy
+from rpax.policies.fixed import resolve_fixed_agent
+from rpax.runs.agent import Agent
+from rpax.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from rpax.runs.compilation_cache import use_compilation_cache
+from rpax.runs.config import TrainConfig, config_to_dict
+from rpax.runs.directory import RunDirectory
+from rpax.runs.loop import Loop, ThinnedRows
+from rpax.runs.run import Progress, Run
+from rpax.runs.sinks import JsonLines, Sink, make_sinks, read_rows
+from rpax.training.problem import Problem, TrainState
+from rpax.training.setup import make_problem
+from rpax.training.trainer import Trainer, one_seed
+
+if TYPE_CHECKING:
+    from rpax.policies.agent import AgentPolicy, Parameters
+
+
+@dataclasses.dataclass
+class Session:
+    """A run that is being trained in this process."""
+
+    config: TrainConfig
+    objective: Objective
+    directory: RunDirectory | None
+    trainer: Trainer
+    state: TrainState
+    update: int
+
+    @classmethod
+    def begin(
+        cls,
+        config: TrainConfig,
+        objective: Objective,
+        directory: RunDirectory | None,
+        *,
+        environment: "str | Environment",
+        fixed: Mapping[str, Any],
+    ) -> "Session":
+        """A run at update 0. Fixed agents are copied into the run directory, which so depends on nothing else."""
+        use_compilation_cache()
+        game = make_environment(config) if isinstance(environment, str) else environment
+        agents = resolve_fixed(config, objective, game, fixed)
+        if directory is not None:
+            for name, (policy, parameters) in agents.items():
+                save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
+        trainer = make_trainer(config, make_problem(config, objective, game, agents))
+        return cls(config, objective, directory, trainer, trainer.init(), 0)
+
+    @classmethod
+    def go_on(cls, config: TrainConfig, objective: Objective, directory: RunDirectory) -> "Session":
+        """A run from its last checkpoint, or from update 0 if it has none."""
+        use_compilation_cache()
+        game = make_environment(config)
+        agents = {}
+        for name in objective.fixed:
+            file = directory.path / "fixed" / f"{name}.safetensors"
+            # A run that was stopped before its fixed agents were copied still knows where they came from.
+            if file.is_file():
+                policy, parameters, _ = load_policy(file)
+                agents[name] = (policy, parameters)
+            else:
+                agents |= resolve_fixed(config, objective, game, {})
+        trainer = make_trainer(config, make_problem(config, objective, game, agents))
+        checkpoints = list_checkpoints(directory.checkpoints)
+        if not checkpoints:
+            return cls(config, objective, directory, trainer, trainer.init(), 0)
+        state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
+        if update > (config.updates or 0):
+            raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
+        return cls(config, objective, directory, trainer, state, update)
+
+    def run(self, progress: Progress) -> Run:
+        """Train to the end (or the time limit), then evaluate and write everything down."""
+        until = self.config.updates or 0
+        sinks = self._sinks()
+        loop = Loop(
+            trainer=self.trainer,
+            state=self.state,
+            update=self.update,
+            until=until,
+            log_every=self.config.log_every or 1,
+            sinks=sinks,
+            checkpoint=self._save_checkpoint if self.directory is not None else None,
+            checkpoint_minutes=self.config.checkpoint_minutes,
+            minutes=self.config.minutes,
+            on_progress=lambda update, rows: progress(update, until, rows),
+        )
+        loop.history = self._history()
+        try:
+            status = loop.run()
+        finally:
+            for sink in sinks:
+                sink.close()
+        run = self._finish(loop, status)
+        if status == "interrupted":
+            raise KeyboardInterrupt
+        return run
+
+    def _sinks(self) -> list[Sink]:
+        if self.directory is None:
+            if self.config.sinks:
+                raise InputError(f"sink {self.config.sinks[0]} needs a run directory; give out=…")
+            return []
+        optional = make_sinks(self.config.sinks, self.directory.path, config_to_dict(self.config))
+        return [JsonLines(self.directory.metrics, resume_at=self.update), *optional]
+
+    def _history(self) -> ThinnedRows:
+        """What was logged before this session, thinned."""
+        history = ThinnedRows(self.config.log_every or 1)
+        if self.directory is not None and self.update > 0:
+            rows, seeds = read_rows(self.directory.metrics), len(self.trainer.seeds)
+            for first in range(0, len(rows) - seeds + 1, seeds):
+                history.add(rows[first : first + seeds])
+        return history
+
+    def _save_checkpoint(self, state: TrainState, update: int) -> None:
+        assert self.directory is not None, "called with a run directory only"
+        save_checkpoint(self.directory.checkpoints, state, update)
+
+    def _finish(self, loop: Loop, status: str) -> Run:
+        with self.trainer.precision_context():
+            results, agents = self._evaluate(loop)
+        path = None if self.directory is None else self.directory.path
+        rows = tuple(loop.history.rows)
+        run = Run(self.config, self.objective, results, status, loop.update, path, agents, rows)
+        if self.directory is not None:
+            self._write(run, self.directory)
+        return run
+
+    def _evaluate(self, loop: Loop) -> tuple[tuple[SeedResult, ...], dict[int, dict[str, Agent]]]:
+        """Every seed's results and agents."""
+        problem = self.trainer.problem
+        report = jax.device_get(self.trainer.report(loop.state))
+        results, agents = [], {}
+        for index, seed in enumerate(self.trainer.seeds):
+            parameters = one_seed({**loop.state.base, **loop.state.manipulators}, index)
+            measured = Measured(
+                parameters=parameters,
+                tables=one_seed(report.policies, index),
+                returns=None if report.returns is None else report.returns[index],
+                history=_shaping_history(problem, [row for row in loop.history.rows if row["seed"] == seed]),
+            )
+            results.append(evaluate_seed(problem, seed, measured, self.config.evaluation_episodes))
+            everyone = parameters | {name: jax.device_get(fixed) for name, fixed in problem.fixed.items()}
+            agents[seed] = {name: Agent(name, problem.policies[name], everyone[name]) for name in everyone}
+        return tuple(results), agents
+
+    def _write(self, run: Run, directory: RunDirectory) -> None:
+        from rpax.reports.run_plots import draw_run_plots
+
+        for seed, agents in run.agents.items():
+            for name, agent in agents.items():
+                about = {"agent": name, "environment": self.config.environment, "algorithm": self.objective.name}
+                file = directory.policies / f"seed-{seed}" / f"{name}.safetensors"
+                save_policy(file, agent.policy, agent.parameters, **about)
+        directory.write_json(directory.results, run.to_dict())
+        draw_run_plots(run, self.trainer.problem.environment, directory.plots)
+
+
+def make_environment(config: TrainConfig) -> Environment:
+    """The environment that a configuration names."""
+    options = {} if config.payoffs is None else {"payoffs": config.payoffs}
+    return make(config.environment, **options)
+
+
+def make_trainer(config: TrainConfig, problem: Problem) -> Trainer:
+    """The trainer of a complete configuration."""
+    return Trainer(problem, config.seed_list, config.exact, config.precision or "float32")
+
+
+def resolve_fixed(
+    config: TrainConfig, objective: Objective, game: Environment, given: Mapping[str, Any]
+) -> "dict[str, tuple[AgentPolicy, Parameters]]":
+    """The fixed agents of an objective: those given as objects, else those the configuration names."""
+    plan = make_plan(objective)
+    named = {name: getattr(config, name, None) for name in objective.fixed}
+    sources = {name: given.get(name, named[name]) for name in objective.fixed}
+    return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
+
+
+def _shaping_history(problem: Problem, rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Manipulators' gradient norms and influence over the run so far."""
+    kinds = ("manipulator_gradient_norm", "influence")
+    return {kind: {name: [float(np.float64(row[kind][name])) for row in rows] for name in problem.manipulators} for kind in kinds}

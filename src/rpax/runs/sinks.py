@@ -1,0 +1,116 @@
+"""Where metrics go: JSON lines always, TensorBoard and Weights & Biases if asked for."""
+
+import json
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from rpax.errors import InputError
+
+#: One line of metrics: ``update`` and ``seed``, and nested mappings of numbers.
+Row = Mapping[str, Any]
+
+
+class Sink(Protocol):
+    """Takes lines of metrics; the training loop knows no more about loggers than this."""
+
+    def write(self, row: Row) -> None:
+        """Take one line."""
+        ...
+
+    def close(self) -> None:
+        """No more lines will come."""
+        ...
+
+
+class JsonLines:
+    """Appends to ``metrics.jsonl``, after dropping what lies beyond the update a run goes on from."""
+
+    def __init__(self, path: pathlib.Path, resume_at: int) -> None:
+        kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["update"] <= resume_at]
+        self._file = path.open("w", encoding="utf-8")
+        self._file.writelines(kept)
+        self._file.flush()
+
+    def write(self, row: Row) -> None:
+        """Append one line."""
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class TensorBoard:
+    """Scalars for TensorBoard, needs ``rpax[tensorboard]``."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise InputError("sink tensorboard needs tensorboardX; install rpax[tensorboard]") from None
+        self._writer = SummaryWriter(str(path))
+
+    def write(self, row: Row) -> None:
+        """Write every number of the line under ``seed-S/…``."""
+        for name, value in numbers_of(row):
+            self._writer.add_scalar(f"seed-{row['seed']}/{name}", value, row["update"])
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """Numbers for Weights & Biases, needs ``rpax[wandb]``; its own environment variables choose project and mode."""
+
+    def __init__(self, path: pathlib.Path, name: str, config: Mapping[str, Any]) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise InputError("sink wandb needs wandb; install rpax[wandb]") from None
+        self._run = wandb.init(dir=str(path), name=name, config=dict(config), resume="allow")
+
+    def write(self, row: Row) -> None:
+        """Log every number of the line; lines of several seeds share an update."""
+        named = {f"seed-{row['seed']}/{name}": value for name, value in numbers_of(row)}
+        self._run.log({"update": row["update"], **named})
+
+    def close(self) -> None:
+        """Finish the run."""
+        self._run.finish()
+
+
+def make_sinks(names: Iterable[str], path: pathlib.Path, config: Mapping[str, Any]) -> list[Sink]:
+    """The optional sinks of a run in directory ``path``."""
+    made: list[Sink] = []
+    for name in names:
+        made.append(
+            TensorBoard(path / "tensorboard") if name == "tensorboard" else WeightsAndBiases(path, path.name, config)
+        )
+    return made
+
+
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The whole lines of a metrics file; a last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def numbers_of(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers in nested mappings and lists, with names like ``returns/victim vs adversary/0``."""
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from numbers_of(value, f"{prefix}{name}/")
+        elif isinstance(value, list):
+            yield from numbers_of({str(i): entry for i, entry in enumerate(value)}, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and name not in ("update", "seed"):
+            yield f"{prefix}{name}", value
