@@ -52,9 +52,8 @@ class Agent:
             raise InputError(f"agent '{self.name}' plays seat {', '.join(map(str, heads))} only, not {seat}")
         expected = self.policy.spaces[seat].observation_shape
         if jnp.shape(observations)[1:] != expected:
-            raise InputError(
-                f"observations of shape {jnp.shape(observations)} do not fit agent '{self.name}'; give [batch, *{expected}]"
-            )
+            found = jnp.shape(observations)
+            raise InputError(f"observations {found} do not fit agent '{self.name}'; give a batch of {expected}")
         # As arrays of the current precision: a float64 run's agent also acts where float64 is switched off.
         parameters = jax.tree.map(jnp.asarray, self.parameters)
         logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations))

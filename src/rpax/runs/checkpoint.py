@@ -75,7 +75,9 @@ def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, 
     except (ValueError, KeyError, TypeError):
         raise InputError(f"checkpoint {path}: {_MANIFEST} is damaged; {remedy}") from None
     if schema != SCHEMA:
-        raise InputError(f"checkpoint {path}: format {schema}, this rpax reads format {SCHEMA}; use rpax {manifest.get('rpax')}")
+        raise InputError(
+            f"checkpoint {path}: format {schema}, this rpax reads format {SCHEMA}; use rpax {manifest.get('rpax')}"
+        )
     if hashlib.sha256(content).hexdigest() != expected:
         raise InputError(f"checkpoint {path}: {_STATE} does not match its checksum, it is damaged; {remedy}")
     return unflatten(parse_safetensors(content), shape, f"checkpoint {path}"), update

@@ -60,18 +60,24 @@ class TrainConfig:
     """ε, the weight of each evaluation partner in a base agent's objective."""
     crossplay_weight: PresetReal = None
     """λ, how strongly the agents of AD are pushed apart."""
-    sides: Annotated[Literal["single", "both"] | None, arg(metavar="{single,both}", help_behavior_hint=_BY_PRESET)] = None
+    sides: Annotated[Literal["single", "both"] | None, arg(metavar="{single,both}", help_behavior_hint=_BY_PRESET)] = (
+        None
+    )
     """Each role in its own seat, or every edge from both seats."""
     victim_self_play: PresetReal = None
     """Weight of the victim's (protagonist's) self-play in its own objective, in AT and PAIRED."""
-    antagonist: Annotated[Literal["separate", "adversary"] | None, arg(metavar="{separate,adversary}", help_behavior_hint=_BY_PRESET)] = None
+    antagonist: Annotated[
+        Literal["separate", "adversary"] | None, arg(metavar="{separate,adversary}", help_behavior_hint=_BY_PRESET)
+    ] = None
     """In PAIRED: a separate antagonist, or the adversary itself."""
     victim: Annotated[str | None, _AGENT] = None
     """The fixed victim of an attack: RUN:AGENT, RUN:SEED:AGENT, 'uniform', or probabilities '[0.5, 0.5]'."""
     partner: Annotated[str | None, _AGENT] = None
     """The fixed partner of `br`, given like --victim."""
 
-    network: Annotated[Literal["tabular", "mlp"] | None, arg(metavar="{tabular,mlp}", help_behavior_hint=_BY_PRESET)] = None
+    network: Annotated[
+        Literal["tabular", "mlp"] | None, arg(metavar="{tabular,mlp}", help_behavior_hint=_BY_PRESET)
+    ] = None
     """Policies and critics: a table (softmax) over the game's states, or fully connected layers."""
     hidden_sizes: Annotated[tuple[int, ...] | None, arg(metavar="INT …", help_behavior_hint=_BY_PRESET)] = None
     """Widths of the MLP's hidden layers."""
@@ -114,11 +120,17 @@ class TrainConfig:
     """Coefficient of the environment's shaped reward in training."""
     normalize: PresetFlag = None
     """Normalise advantages, pooled over everything a learner learns from."""
-    manipulator_gradient: Annotated[Literal["closed-form", "autodiff"] | None, arg(metavar="{closed-form,autodiff}", help_behavior_hint=_BY_PRESET)] = None
+    manipulator_gradient: Annotated[
+        Literal["closed-form", "autodiff"] | None, arg(metavar="{closed-form,autodiff}", help_behavior_hint=_BY_PRESET)
+    ] = None
     """Influence credits, or autodiff through the lookahead."""
-    influence: Annotated[Literal["shaped", "joint"] | None, arg(metavar="{shaped,joint}", help_behavior_hint=_BY_PRESET)] = None
+    influence: Annotated[
+        Literal["shaped", "joint"] | None, arg(metavar="{shaped,joint}", help_behavior_hint=_BY_PRESET)
+    ] = None
     """Exact mode: differentiate through the shaped base agent's lookahead only, or through everybody's."""
-    precision: Annotated[Literal["float32", "float64"] | None, arg(metavar="{float32,float64}", help_behavior_hint=_BY_PRESET)] = None
+    precision: Annotated[
+        Literal["float32", "float64"] | None, arg(metavar="{float32,float64}", help_behavior_hint=_BY_PRESET)
+    ] = None
     """Arithmetic; exact mode uses float64 unless told otherwise."""
 
     log_every: Annotated[int | None, arg(metavar="INT", help_behavior_hint="(default: 200 lines a run)")] = None

@@ -62,13 +62,17 @@ class RunDirectory:
         run = cls(path)
         try:
             if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-                raise InputError(f"run directory {run.path} exists and is not empty; choose another --out or `rpax resume` it")
+                raise InputError(
+                    f"run directory {run.path} exists and is not empty; choose another --out or `rpax resume` it"
+                )
             run.path.mkdir(parents=True, exist_ok=True)
             run.write_config(config)
             save_objective(objective, run.objective)
             run.write_json(run.versions, _versions())
         except OSError as error:
-            raise InputError(f"run directory {run.path}: cannot be created ({error.strerror}); choose another --out") from None
+            raise InputError(
+                f"run directory {run.path}: cannot be created ({error.strerror}); choose another --out"
+            ) from None
         return run
 
     @classmethod

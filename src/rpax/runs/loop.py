@@ -113,7 +113,9 @@ class Loop:
                 "lower the learning rates or add a gradient limit"
             )
         self.update = following
-        rows = [metrics_row(self.trainer.problem, report, i, seed, following) for i, seed in enumerate(self.trainer.seeds)]
+        rows = [
+            metrics_row(self.trainer.problem, report, i, seed, following) for i, seed in enumerate(self.trainer.seeds)
+        ]
         self.history.add(rows)
         for row in rows:
             for sink in self.sinks:
@@ -127,7 +129,7 @@ class Loop:
 
 @contextlib.contextmanager
 def interruptions() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, so that the loop can end between two chunks; a second signal ends at once."""
+    """An event that SIGINT or SIGTERM sets, so that the loop can end between two chunks; a second one ends at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

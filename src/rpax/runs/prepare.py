@@ -43,11 +43,15 @@ def prepare(
         payoffs = check_payoffs(read_payoffs(complete.payoffs))
         complete = dataclasses.replace(complete, payoffs=[payoffs[..., seat].tolist() for seat in (0, 1)])
     elif "payoffs" in entry.options:
-        raise InputError(f"environment '{config.environment}' needs payoffs; give --payoffs '[[1, 0], [0, 1]]' or a file")
+        raise InputError(
+            f"environment '{config.environment}' needs payoffs; give --payoffs '[[1, 0], [0, 1]]' or a file"
+        )
     for setting, wrong in (("exact", complete.exact), ("network", complete.network == "tabular")):
         if wrong and not entry.tabular:
             value = "exact mode" if setting == "exact" else "network 'tabular'"
-            raise InputError(f"{value} needs a normal-form or small extensive-form game, not '{config.environment}'; drop it")
+            raise InputError(
+                f"{value} needs a normal-form or small extensive-form game, not '{config.environment}'; drop it"
+            )
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
     objective = objective or _named_objective(config, complete)
@@ -59,7 +63,9 @@ def _named_objective(config: TrainConfig, complete: TrainConfig) -> Objective:
     explicit = {name: getattr(config, name) for name in ALGORITHM_OPTIONS if getattr(config, name) is not None}
     if config.algorithm.endswith((".yaml", ".yml")):
         if explicit:
-            raise InputError(f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {config.algorithm}")
+            raise InputError(
+                f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {config.algorithm}"
+            )
         return load_objective(config.algorithm)
     entry = ALGORITHMS.get(ALIASES.get(config.algorithm, config.algorithm))
     takes = entry.options if entry else ()

@@ -182,7 +182,13 @@ def start(
     return Session.begin(config, objective, directory, environment=environment, fixed=fixed).run(progress)
 
 
-def resume(path: str | os.PathLike[str], *, until: int | None = None, minutes: float | None = None, progress: Progress = _no_progress) -> Run:
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    until: int | None = None,
+    minutes: float | None = None,
+    progress: Progress = _no_progress,
+) -> Run:
     """Continue a run from its last checkpoint (from update 0 if it has none).
 
     Args:

@@ -197,4 +197,7 @@ def resolve_fixed(
 def _shaping_history(problem: Problem, rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
     """Manipulators' gradient norms and influence over the run so far."""
     kinds = ("manipulator_gradient_norm", "influence")
-    return {kind: {name: [float(np.float64(row[kind][name])) for row in rows] for name in problem.manipulators} for kind in kinds}
+    return {
+        kind: {name: [float(np.float64(row[kind][name])) for row in rows] for name in problem.manipulators}
+        for kind in kinds
+    }
