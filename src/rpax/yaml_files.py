@@ -1,6 +1,7 @@
 """Reading YAML that users wrote: safe, bounded, duplicate keys refused, and every failure one clear line."""
 
 import pathlib
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -9,6 +10,8 @@ import yaml
 from rpax.errors import InputError, shown
 
 MOST_BYTES = 10_000_000
+#: YAML 1.1, which PyYAML reads, takes 1e-3 for text; as in YAML 1.2 it is a number.
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -24,6 +27,20 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that YAML text stands for.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+        ValueError: a date or number in it does not exist or is too long.
+        RecursionError: it is nested too deeply.
+    """
+    return yaml.load(text, Loader=_StrictLoader)
 
 
 def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
@@ -42,7 +59,7 @@ def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{where}: larger than {MOST_BYTES} bytes; is it the right file?")
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"{where}: cannot be read ({reason}); give the path of a YAML file") from None

@@ -135,6 +135,8 @@ def test_custom_payoffs_are_common_or_one_matrix_a_seat():
         ([[1, 2], [3]], "rows of equal length"),
         ([[[1, 2], [3, 4]], [[1, 2, 3], [4, 5, 6]]], "a pair of such matrices of the same shape"),
         ([["one", "two"], ["three", "four"]], "not a matrix of numbers"),
+        ([["1", "0"], ["0", "1"]], "not a matrix of numbers"),
+        ([[10**400, 0], [0, 1]], "not a matrix of numbers"),
         ({"A": 1}, "not a matrix of numbers"),
         ([[1j, 0], [0, 1]], "not a matrix of numbers"),
         ([[1, 2]], "1×2; each seat needs at least 2 actions"),
@@ -146,7 +148,7 @@ def test_custom_payoffs_are_common_or_one_matrix_a_seat():
         ("a lot", "a lot"),
         (None, "needs payoffs"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_payoffs_that_make_no_game_are_refused(payoffs, message):
     with pytest.raises(rpax.InputError, match=message):
@@ -307,4 +309,6 @@ def test_an_environment_of_the_users_own_rolls_out_with_its_masks():
             if t + 1 < steps:
                 assert chunk.first[t + 1, pairing, env] == (left == 0)
     assert starts == {2, 3, 4}
+    restarts = [set(chunk.observations[1][t][chunk.first[t]][:, 0].tolist()) for t in range(1, steps)]
+    assert {2, 3, 4} in restarts, "environments that restart in the same step do so independently"
     assert set(np.unique(chunk.actions[..., 1])) == {0, 1}

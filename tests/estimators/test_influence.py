@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rpax.estimators import influence_credits, loaded_dice
 
-SHAPES = [(1,), (6,), (5, 2), (4, 2, 3)]
+SHAPES = [(1,), (6, 2), (4, 2, 3)]
 
 
 @pytest.fixture(autouse=True)

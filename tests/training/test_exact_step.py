@@ -284,22 +284,6 @@ def test_the_manipulators_gradient_is_the_finite_difference_through_the_lookahea
     assert_same(as_logits(found), expected)
 
 
-def test_joint_influence_is_more_than_shaped_influence_only_from_the_second_step_on():
-    """In the first step the victim meets the unmoved adversary, so its θ¹ cannot depend on φ, and nobody meets θ²."""
-    for steps, same in ((1, True), (2, False)):
-        shaped, joint = (
-            exact_problem(SINGLE, general_game(), lookahead=steps, influence=influence)
-            for influence in ("shaped", "joint")
-        )
-        state = a_used_state(shaped)
-        found = jax.jit(
-            lambda s, problems=(shaped, joint): [exact_manipulator_gradient(p, s, "manipulator") for p in problems]
-        )(state)
-        one, other = (as_logits(gradient)[0] for gradient in found)
-        difference = np.linalg.norm(one - other) / np.linalg.norm(one)
-        assert difference < 1e-13 if same else difference > 1e-4
-
-
 # Invariances of whole runs: 50 updates of everything.
 
 UPDATES = 50
@@ -357,7 +341,7 @@ def assert_same_policies(found, expected, tolerance: float = 1e-10):
     for name, its in expected.items():
         assert found[name].keys() == its.keys()
         for seat in its:
-            assert_allclose(softmax(found[name][seat]), softmax(its[seat]), atol=tolerance, err_msg=name)
+            assert_allclose(softmax(found[name][seat]), softmax(its[seat]), rtol=0, atol=tolerance, err_msg=name)
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -393,12 +377,11 @@ def test_adding_a_constant_to_a_seats_payoffs_changes_nothing(seed, shift):
     assert_same_policies(final_logits(SINGLE, shifted, parameters), final_logits(SINGLE, payoffs, parameters))
 
 
-@pytest.mark.parametrize("scale", [0.4, 3.0])
-def test_scaling_the_payoffs_is_scaling_the_learning_rates(scale):
+def test_scaling_the_payoffs_is_scaling_the_learning_rates():
     """With SGD base and outer gradients grow with the payoffs and the entropy coefficient, while dθ′/dφ is as before
     once α1 has shrunk. So all three rates divided by the scale lead to the same policies.
     """
-    payoffs, parameters = random_run(1)
+    scale, (payoffs, parameters) = 3.0, random_run(1)
     slower = {f"{which}_rate": rate / scale for which, rate in RATES.items()}
     found = final_logits(SINGLE, scale * payoffs, parameters, entropy=0.01 * scale, **slower)
     assert_same_policies(found, final_logits(SINGLE, payoffs, parameters))

@@ -139,22 +139,24 @@ def test_every_agent_plays_its_own_policy_wherever_it_sits(shared):
         assert min(score for who, score in scores.items() if who != own) > 8
 
 
-def test_players_environments_pairings_and_episodes_draw_independently():
-    """Standardised first actions of episodes multiply to 0 on average, within 5/√n for n independent products."""
-    _, parameters = make_agents(Walk(shared=True))
-    (chunk, _), _ = play_two_chunks(shared=True)
-    one = softmax(parameters["a"]["shared"]["params"]["table"])[0, 1]
-    drawn = (chunk.actions - one) / np.sqrt(one * (1 - one))  # of a: seat 0 of pairing 0, both seats of pairing 2
-    first, elsewhere = chunk.first[:, 2], chunk.first[:, 0]
-    products = {
-        "seats": (drawn[:, 2, :, 0] * drawn[:, 2, :, 1])[first],
-        "environments": (drawn[:, 2, 1:, 0] * drawn[:, 2, :-1, 0])[first[:, 1:] & first[:, :-1]],
-        "pairings": (drawn[:, 2, :, 0] * drawn[:, 0, :, 0])[first & elsewhere],
-        "episodes": (drawn[0, 2, :, 0] * drawn[1:, 2, :, 0])[first[1:]],
-    }
-    for name, product in products.items():
-        assert len(product) > 500
-        assert abs(product.mean()) < 5 / np.sqrt(len(product)), name
+@pytest.mark.parametrize("shared", [True, False])
+def test_seats_pairings_environments_and_steps_draw_independently(shared):
+    """Actions, standardised by their own probabilities, multiply to 0 on average: within 5/√n for n products."""
+    _, parameters = make_agents(Walk(shared=shared))
+    (chunk, _), _ = play_two_chunks(shared=shared)
+    slots = list(itertools.product((0, 1), range(len(PAIRINGS))))
+    drawn = []
+    for seat, pairing in slots:
+        head = parameters[PAIRINGS[pairing][seat]]["shared" if shared else f"seat_{seat}"]
+        one = chunk.observations[seat][:-1, pairing] @ softmax(head["params"]["table"])[:, 1]
+        drawn.append((chunk.actions[:, pairing, :, seat] - one) / np.sqrt(one * (1 - one)))
+    drawn = np.stack(drawn, axis=-1)
+
+    for one, other in itertools.combinations(range(len(slots)), 2):
+        product = drawn[..., one] * drawn[..., other]
+        assert abs(product.mean()) < 5 / np.sqrt(product.size), (slots[one], slots[other])
+    for product in (drawn[:, 1:] * drawn[:, :-1], drawn[1:] * drawn[:-1]):  # neighbouring environments; steps
+        assert np.all(np.abs(product.mean(axis=(0, 1))) < 5 / np.sqrt(product[..., 0].size))
 
 
 def test_slots_are_grouped_by_agent_and_head():

@@ -44,7 +44,9 @@ class Command:
         run = load(self.run_dir)
         game = make_environment(run.config)
         if not isinstance(game, TabularGame):
-            raise InputError(f"run {self.run_dir}: '{game.name}' is too large for an exact certificate")
+            raise InputError(
+                f"run {self.run_dir}: '{game.name}' is no game that can be enumerated; certify matrix games"
+            )
         certificates = list(_certificates(run, game, self.manipulators))
         if self.json:
             print_json({"run_dir": str(self.run_dir), "environment": game.name, "certificates": certificates})

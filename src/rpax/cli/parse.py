@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -13,7 +14,8 @@ import tyro
 from rpax.errors import InputError, suggestion
 
 Command = TypeVar("Command")
-_BOX = re.compile("[\u2500-\u257f]+")
+#: tyro writes a title, its complaint, a rule, and what it says about --help: in a box, or in ASCII between rules.
+_FRAME, _RULE = re.compile("^[\u2500-\u257f]|[\u2500-\u257f]$"), re.compile("[\u2500-]{5,}")
 
 
 def parse(command: type[Command], verb: str, arguments: Sequence[str]) -> Command:
@@ -23,32 +25,42 @@ def parse(command: type[Command], verb: str, arguments: Sequence[str]) -> Comman
         InputError: the arguments are wrong.
         SystemExit: 0, after ``--help``.
     """
-    options = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(command)]  # type: ignore[arg-type]
-    for argument in arguments:
-        name = argument.partition("=")[0]
+    options = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(command) if field.init]  # type: ignore[arg-type]
+    written = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
+    for name in written:
         # Known before tyro sees it, so that the nearest option can be proposed; tyro's own text is a box of lines.
-        if name.startswith("--") and name.replace("_", "-") not in [*options, "--help", "--no-normalize"]:
+        if name not in [*options, "--help"]:
             raise InputError(f"option {name} is unknown to 'rpax {verb}'; {suggestion(name, [*options, '--help'])}")
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
+            parsed = tyro.cli(
                 command, prog=f"rpax {verb}", description=inspect.cleandoc(command.__doc__ or ""), args=list(arguments)
             )
     except SystemExit as stop:
         if not stop.code:
             raise
         raise InputError(_one_line(complaint.getvalue(), verb)) from None
+    if hasattr(parsed, "given"):
+        object.__setattr__(parsed, "given", frozenset(name[2:].replace("-", "_") for name in written))
+    return parsed
 
 
 def _one_line(text: str, verb: str) -> str:
-    """What tyro says, without its box and its last paragraph about --help."""
-    words = " ".join(_BOX.sub(" ", text).split())
-    bad_value = re.search(
-        r"Error parsing (--[\w-]+): .*from \[(.*?)\].*Argument helptext: --[\w-]+(?:, \S+)* (\S+)", words
-    )
-    if bad_value:
-        option, value, kind = bad_value.groups()
-        return f"{option} {value} is not allowed; give {kind}, see `rpax {verb} --help`"
-    words = re.sub(r"(For full helptext, (see|run)|Argument helptext:) .*$", "", words).strip()
+    """What tyro says, without its box, its title and what follows about --help."""
+    lines = [_FRAME.sub("", line).strip() for line in text.strip().splitlines()[1:]]
+    lines = list(itertools.dropwhile(_RULE.fullmatch, lines))
+    first = next((i for i, line in enumerate(lines) if _RULE.fullmatch(line)), len(lines))
+    words = " ".join(" ".join(lines[:first]).split())
+    choice = re.fullmatch(r"invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.", words)
+    if choice:
+        known = sorted(set(re.findall(r"'(.*?)'", choice[3])) - {"None"})
+        return f"{choice[2]} {choice[1]} is not allowed; give one of {', '.join(known)}"
+    option = re.match(r"Error parsing (--[\w-]+)(?: \([^)]*\))?: ", words)
+    values = re.search(r"instantiated from \[(.*?)\]\.|(?:convert string to float|with base 10): (.*)$", words)
+    if option and values:
+        kind = re.search(rf"^{option[1]} (?:{{None}}\|)?(.+)$", "\n".join(lines[first:]), re.MULTILINE)
+        wanted = f"give {kind[1]}, " if kind else ""
+        return f"{option[1]} {values[1] or values[2]} is not allowed; {wanted}see `rpax {verb} --help`"
+    words = words.rstrip(".")
     return f"{words or 'the arguments cannot be read'}; see `rpax {verb} --help`"

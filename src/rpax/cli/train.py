@@ -48,14 +48,19 @@ class Command(TrainConfig):
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
+    given: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
+    """Names of the options that were written on the command line."""
+
+    def __post_init__(self) -> None:
+        """Check nothing yet: :meth:`settings` does, once options are laid over --set and --config."""
 
     def settings(self) -> TrainConfig:
         """The configuration asked for: file ← --set ← options."""
         values: dict[str, Any] = read_settings(self.config) if self.config else {}
         values |= parse_assignments(self.set)
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        given = {name: getattr(self, name) for name in FIELDS if getattr(self, name) != defaults[name]}
-        return config_from_dict(values | given)
+        names = {name for name in ("algorithm", "environment") if getattr(self, name) is not None}
+        names |= self.given.intersection(FIELDS)
+        return config_from_dict(values | {name: getattr(self, name) for name in FIELDS if name in names})
 
     def run(self) -> int:
         """Train."""
@@ -65,17 +70,17 @@ class Command(TrainConfig):
         config, objective = prepare(self.settings())
         out = self.out or pathlib.Path("runs") / default_name(config.algorithm, config.environment)
         directory = RunDirectory.create(out, config, objective)
-        say(f"run directory: {directory.path}", quiet=self.quiet)
-
-        from rpax.runs.run import start
-
-        title = f"{objective.name} on {config.environment}"
         try:
-            with progress_bar(title, quiet=self.quiet) as progress:
-                run = start(config, objective, directory, environment=config.environment, fixed={}, progress=progress)
+            from rpax.runs.session import Session
+
+            session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
         except InputError:
             directory.discard_if_untrained()
             raise
+        # Not before: whether the fixed agents fit is known only now.
+        say(f"run directory: {directory.path}", quiet=self.quiet)
+        with progress_bar(f"{objective.name} on {config.environment}", quiet=self.quiet) as progress:
+            run = session.run(progress)
         if self.json:
             print_json(run.to_dict())
         else:

@@ -1,6 +1,5 @@
 """Payoffs as users give them: JSON text, or a JSON, NPY or CSV file. Never imports JAX, never unpickles."""
 
-import csv
 import io
 import json
 import pathlib
@@ -31,15 +30,19 @@ def read_payoffs(source: object) -> Any:
     path = pathlib.Path(text)
     if path.suffix.lower() not in (".json", ".npy", ".csv"):
         raise InputError(
-            f"payoffs {shown(text)} are neither a matrix like '[[1, 0], [0, 1]]' nor a .json, .npy or .csv file"
+            f"payoffs {shown(text)} are no matrix and no file of a known kind; "
+            "give '[[1, 0], [0, 1]]' or a .json, .npy or .csv file"
         )
     where = f"payoff file {path}"
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{where}: larger than {_MOST_BYTES} bytes; is it the right file?")
         content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{where}: cannot be read ({error.strerror}); check the path") from None
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError for a path that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{where}: cannot be read ({reason}); check the path") from None
     return _parse_file(path.suffix.lower(), content, where)
 
 
@@ -59,13 +62,14 @@ def _parse_file(suffix: str, content: bytes, where: str) -> Any:
 def _parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError also for numbers of thousands of digits
         raise InputError(f"{where}: not a JSON list of lists; write '[[1, 0], [0, 1]]'") from None
 
 
 def _parse_csv(text: str, where: str) -> Any:
     blocks: list[list[list[float]]] = [[]]
-    for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
+    for number, line in enumerate(text.splitlines(), 1):
+        row = line.split(",")
         if not any(cell.strip() for cell in row):
             if blocks[-1]:
                 blocks.append([])
@@ -74,7 +78,7 @@ def _parse_csv(text: str, where: str) -> Any:
             blocks[-1].append([float(cell) for cell in row])
         except ValueError:
             raise InputError(
-                f"{where}: line {number} {shown(','.join(row))} holds something that is no number"
+                f"{where}: line {number} {shown(line)} holds something that is no number; write lines like 1, 0"
             ) from None
     blocks = [block for block in blocks if block]
     return blocks[0] if len(blocks) == 1 else blocks
@@ -87,8 +91,11 @@ def check_payoffs(payoffs: object) -> np.ndarray:
         InputError: not numbers, ragged, not finite, or fewer than two actions for a seat.
     """
     try:
-        array = np.asarray(payoffs, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(payoffs)
+        if array.dtype.kind not in "biufO":  # NumPy would turn text, dates and complex numbers into numbers too
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"payoffs {shown(payoffs)} are not a matrix of numbers with rows of equal length; "
             "give [[…], […]], or a pair of such matrices of the same shape"

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rpax.environments.protocol import SeatSpace
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.networks import MLP, Tabular
 
@@ -43,29 +43,27 @@ def load_policy(path: pathlib.Path) -> tuple[AgentPolicy, Parameters, dict[str, 
     where = f"policy file {path}"
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{where}: larger than {_MOST_BYTES} bytes; is it the right file?")
+            raise InputError(f"larger than {_MOST_BYTES} bytes; is it the right file?")
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})["rpax"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
         policy = _policy_of(header)
+        return policy, _parameters_of(policy, arrays), header
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror or error}); check the path") from None
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{where}: damaged, or not a policy written by rpax; export it again") from None
-    parameters: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *folders, last = name.split("/")
-        branch = parameters
-        for folder in folders:
-            branch = branch.setdefault(folder, {})
-        branch[last] = array
-    if set(parameters) != set(policy.networks):
-        raise InputError(
-            f"{where}: holds heads {sorted(parameters)}, its header says {sorted(policy.networks)}; export it again"
-        )
-    return policy, parameters, header
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError):
+        raise InputError(f"{where}: damaged, or not a policy written by rpax; write it again") from None
+
+
+def _parameters_of(policy: AgentPolicy, arrays: dict[str, np.ndarray]) -> Parameters:
+    """The arrays as the policy's networks need them."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(policy.init, jax.random.key(0)))
+    needed = {jax.tree_util.keystr(key, simple=True, separator="/"): leaf.shape for key, leaf in leaves}
+    if needed != {name: array.shape for name, array in arrays.items() if array.dtype.kind == "f"}:
+        raise InputError("its arrays are not those of the networks in its header; write it again")
+    return jax.tree.unflatten(structure, [arrays[name] for name in needed])
 
 
 def _describe_network(network: nn.Module) -> dict[str, Any]:
@@ -90,6 +88,8 @@ def _policy_of(header: dict[str, Any]) -> AgentPolicy:
     networks: dict[str, nn.Module] = {}
     for head, about in header["networks"].items():
         outputs = int(about["outputs"])
+        if about["kind"] not in ("mlp", "tabular"):
+            raise InputError(f"network kind {shown(about['kind'])} is unknown; use the rpax that wrote it")
         networks[head] = MLP(outputs, tuple(about["hidden_sizes"])) if about["kind"] == "mlp" else Tabular(outputs)
     spaces = [
         SeatSpace(
@@ -101,4 +101,6 @@ def _policy_of(header: dict[str, Any]) -> AgentPolicy:
         for about in header["spaces"]
     ]
     heads = {int(seat): head for seat, head in header["heads"].items()}
+    if set(heads.values()) != set(networks) or not set(heads) <= {0, 1}:
+        raise ValueError("heads and networks do not fit")
     return AgentPolicy(networks, heads, (spaces[0], spaces[1]))

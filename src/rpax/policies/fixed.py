@@ -67,7 +67,7 @@ def _parse_probabilities(name: str, text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise InputError(f"{name} {shown(text)} is no list of probabilities; write '[0.5, 0.5]'") from None
 
 
@@ -82,7 +82,7 @@ def _load(name: str, text: str) -> "Agent":
     if not rest:
         raise InputError(f"{name} {shown(text)} names no agent; write RUN:AGENT, a .safetensors file, or 'uniform'")
     seed, _, agent = rest.rpartition(":")
-    if seed and not seed.isdigit():
+    if seed and not seed.isdecimal():
         raise InputError(f"{name} {shown(text)}: seed {shown(seed)} is no whole number; write RUN:SEED:AGENT")
     return load(run).agent(agent, seed=int(seed) if seed else None)
 
@@ -120,5 +120,5 @@ def _table(name: str, source: Any, game: TabularGame, seat: int) -> np.ndarray:
             "(states × actions); give one probability an action"
         )
     if not np.isfinite(table).all() or (table < 0).any() or not np.allclose(table.sum(axis=1), 1, atol=1e-6):
-        raise InputError(f"{name} {shown(source)}: probabilities must be at least 0 and add up to 1")
+        raise InputError(f"{name} {shown(source)} is no distribution; give numbers of at least 0 that add up to 1")
     return table

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
@@ -64,7 +65,7 @@ def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, 
     Raises:
         InputError: a file is missing, damaged, of a newer format, or belongs to another kind of run.
     """
-    remedy = "resume from another checkpoint or train again"
+    remedy = "remove it to go on from the one before"
     try:
         manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
         content = (path / _STATE).read_bytes()
@@ -80,7 +81,11 @@ def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, 
         )
     if hashlib.sha256(content).hexdigest() != expected:
         raise InputError(f"checkpoint {path}: {_STATE} does not match its checksum, it is damaged; {remedy}")
-    return unflatten(parse_safetensors(content), shape, f"checkpoint {path}"), update
+    try:
+        arrays = parse_safetensors(content)
+    except SafetensorError:
+        raise InputError(f"checkpoint {path}: {_STATE} is no safetensors file; {remedy}") from None
+    return unflatten(arrays, shape, f"checkpoint {path}"), update
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:

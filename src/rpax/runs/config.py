@@ -5,8 +5,8 @@ Values come from defaults ← preset ← file ← options. A setting that is ``N
 """
 
 import dataclasses
-import math
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from tyro.conf import arg
 
 from rpax.errors import InputError, shown, suggestion
 from rpax.runs.presets import PRESETS, preset_values
-from rpax.yaml_files import read_yaml
+from rpax.yaml_files import parse_yaml, read_yaml
 
 # How the command line shows settings that may be left open.
 _BY_PRESET = "(default: the preset's)"
@@ -143,6 +143,9 @@ class TrainConfig:
     """Where metrics go besides the run directory's own files (extras rpax[tensorboard], rpax[wandb])."""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) is None and field.default is not dataclasses.MISSING:
+                object.__setattr__(self, field.name, field.default)
         for name in ("hidden_sizes", "sinks", "seeds"):
             value = getattr(self, name)
             if isinstance(value, list):
@@ -207,7 +210,7 @@ def _check(name: str, value: Any) -> None:
 def _rule_broken(name: str, value: Any) -> str | None:
     """The rule that ``value`` breaks, in words, or ``None``."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    real = whole or (isinstance(value, float) and math.isfinite(value))
+    real = (whole or isinstance(value, float)) and abs(value) <= sys.float_info.max
     if name in _CHOICES:
         return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
     if name in _POSITIVE_INTS:
@@ -218,7 +221,7 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if whole and 0 <= value < 2**32 else f"{_WHOLE} from 0 to 2³²−1"
     if name == "seeds":
         if isinstance(value, tuple):
-            good = value and len(set(value)) == len(value) and all(_rule_broken("seed", seed) is None for seed in value)
+            good = value and all(_rule_broken("seed", seed) is None for seed in value) and len(set(value)) == len(value)
         else:
             good = isinstance(value, int) and whole and 1 <= value <= _MOST_SEEDS
         return None if good else f"how many seeds, from 1 to {_MOST_SEEDS}, or a list of different ones"
@@ -235,10 +238,10 @@ def _rule_broken(name: str, value: Any) -> str | None:
     if name in ("exact", "normalize"):
         return None if isinstance(value, bool) else _FLAG
     if name == "hidden_sizes":
-        sizes = isinstance(value, tuple) and value and all(isinstance(v, int) and 1 <= v <= _MOST_UNITS for v in value)
+        sizes = isinstance(value, tuple) and value and all(type(v) is int and 1 <= v <= _MOST_UNITS for v in value)
         return None if sizes else "a list of layer widths like 64 64"
     if name == "sinks":
-        known = isinstance(value, tuple) and set(value) <= {"tensorboard", "wandb"}
+        known = isinstance(value, tuple) and all(sink in ("tensorboard", "wandb") for sink in value)
         return None if known else "a list of tensorboard and wandb"
     return None if isinstance(value, str) or name == "payoffs" else _TEXT
 
@@ -296,7 +299,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
         if name not in FIELDS:
             raise InputError(f"--set key {shown(name)} is unknown; {suggestion(name, FIELDS)}")
         try:
-            values[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            values[name] = parse_yaml(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise InputError(f"--set {name}: {shown(text)} is not a YAML value; quote lists, like '[64, 64]'") from None
     return values

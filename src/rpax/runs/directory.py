@@ -102,8 +102,20 @@ class RunDirectory:
         return load_objective(self.objective)
 
     def read_results(self) -> dict[str, Any] | None:
-        """What the finished (or stopped) run wrote, or ``None``."""
-        return json.loads(self.results.read_text(encoding="utf-8")) if self.results.is_file() else None
+        """What the finished (or stopped) run wrote, or ``None``.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.results.is_file():
+            return None
+        try:
+            content = json.loads(self.results.read_text(encoding="utf-8"))
+            if content["status"] and content["results"] and content["update"] >= 0:
+                return content
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise InputError(f"{self.results} is damaged; remove it and `rpax resume` the run")
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the configuration."""

@@ -20,6 +20,8 @@ ALGORITHM_OPTIONS = (
     "victim_self_play",
     "antagonist",
 )
+#: The fixed agents that have a setting of their own.
+_FIXED = ("victim", "partner")
 
 
 def prepare(
@@ -73,11 +75,13 @@ def _named_objective(config: TrainConfig, complete: TrainConfig) -> Objective:
 
 
 def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:
-    named = {name for name in ("victim", "partner") if getattr(config, name) is not None} | set(given)
+    named = {name for name in _FIXED if getattr(config, name) is not None} | set(given)
     for name in objective.fixed:
         if name not in named:
-            raise InputError(
-                f"algorithm '{objective.name}' needs a fixed {name}; give --{name} RUN:AGENT, 'uniform' or '[0.5, 0.5]'"
-            )
+            remedy = f"give --{name} RUN:AGENT, 'uniform' or '[0.5, 0.5]'"
+            if name not in _FIXED:
+                remedy = f"call it victim or partner, or give it in Python as fixed={{'{name}': …}}"
+            raise InputError(f"algorithm '{objective.name}' needs a fixed {name}; {remedy}")
     for name in sorted(named - set(objective.fixed)):
-        raise InputError(f"algorithm '{objective.name}' has no fixed agent '{name}'; leave --{name} out")
+        remedy = f"leave --{name} out" if name in _FIXED else "leave it out"
+        raise InputError(f"algorithm '{objective.name}' has no fixed agent '{name}'; {remedy}")

@@ -129,7 +129,7 @@ def train(
     """
     agents = dict(fixed or {})
     for name in ("victim", "partner"):
-        if name in settings and not isinstance(settings[name], str):
+        if settings.get(name) is not None and not isinstance(settings[name], str):
             agents[name] = settings.pop(name)
     objective = algorithm if isinstance(algorithm, Objective) else None
     if objective is not None:

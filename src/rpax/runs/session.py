@@ -22,7 +22,7 @@ from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Loop, ThinnedRows
 from rpax.runs.run import Progress, Run
-from rpax.runs.sinks import JsonLines, Sink, make_sinks, read_rows
+from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer, one_seed
@@ -52,8 +52,15 @@ class Session:
         environment: "str | Environment",
         fixed: Mapping[str, Any],
     ) -> "Session":
-        """A run at update 0. Fixed agents are copied into the run directory, which so depends on nothing else."""
+        """A run at update 0. Fixed agents are copied into the run directory, which so depends on nothing else.
+
+        Whatever is wrong with the input is found here, before anything is trained.
+        """
         use_compilation_cache()
+        for name in config.sinks:
+            if directory is None:
+                raise InputError(f"sink {name} needs a run directory; give out=…")
+            import_package(name)
         game = make_environment(config) if isinstance(environment, str) else environment
         agents = resolve_fixed(config, objective, game, fixed)
         if directory is not None:
@@ -114,8 +121,6 @@ class Session:
 
     def _sinks(self) -> list[Sink]:
         if self.directory is None:
-            if self.config.sinks:
-                raise InputError(f"sink {self.config.sinks[0]} needs a run directory; give out=…")
             return []
         optional = make_sinks(self.config.sinks, self.directory.path, config_to_dict(self.config))
         return [JsonLines(self.directory.metrics, resume_at=self.update), *optional]

@@ -1,16 +1,20 @@
 """Where metrics go: JSON lines always, TensorBoard and Weights & Biases if asked for."""
 
+import importlib
 import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rpax.errors import InputError
 
 #: One line of metrics: ``update`` and ``seed``, and nested mappings of numbers.
 Row = Mapping[str, Any]
+#: optional sink -> the package it needs; the sink's name is also that of the extra.
+_PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Takes lines of metrics; the training loop knows no more about loggers than this."""
 
@@ -46,11 +50,7 @@ class TensorBoard:
     """Scalars for TensorBoard, needs ``rpax[tensorboard]``."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise InputError("sink tensorboard needs tensorboardX; install rpax[tensorboard]") from None
-        self._writer = SummaryWriter(str(path))
+        self._writer = import_package("tensorboard").SummaryWriter(str(path))
 
     def write(self, row: Row) -> None:
         """Write every number of the line under ``seed-S/…``."""
@@ -66,11 +66,7 @@ class WeightsAndBiases:
     """Numbers for Weights & Biases, needs ``rpax[wandb]``; its own environment variables choose project and mode."""
 
     def __init__(self, path: pathlib.Path, name: str, config: Mapping[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise InputError("sink wandb needs wandb; install rpax[wandb]") from None
-        self._run = wandb.init(dir=str(path), name=name, config=dict(config), resume="allow")
+        self._run = import_package("wandb").init(dir=str(path), name=name, config=dict(config), resume="allow")
 
     def write(self, row: Row) -> None:
         """Log every number of the line; lines of several seeds share an update."""
@@ -80,6 +76,18 @@ class WeightsAndBiases:
     def close(self) -> None:
         """Finish the run."""
         self._run.finish()
+
+
+def import_package(sink: str) -> Any:
+    """The package that an optional sink needs.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module(_PACKAGES[sink])
+    except ImportError:
+        raise InputError(f"sink {sink} needs {_PACKAGES[sink]}; install rpax[{sink}]") from None
 
 
 def make_sinks(names: Iterable[str], path: pathlib.Path, config: Mapping[str, Any]) -> list[Sink]:

@@ -51,7 +51,7 @@ def advantages(
 def update_critics(
     problem: Problem,
     state: TrainState,
-    batches: Sequence[tuple[Sequence[Pairing], Chunk, Float[Array, "time pairings envs 2"]]],
+    batches: Sequence[tuple[Sequence[Pairing], Chunk, Float[Array, "... 2"]]],
 ) -> tuple[Parameters, Parameters, Float[Array, ""]]:
     """One gradient step on ½ (V − target)², each critic's mean over its own steps, both seats and all batches.
 

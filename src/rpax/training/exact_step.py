@@ -70,14 +70,18 @@ def exact_look_ahead(
 
 
 def exact_manipulator_gradient(problem: Problem, state: TrainState, manipulator: str) -> Parameters:
-    """∇_φ L^O(θ′(φ)) of one manipulator, by autodiff through the lookahead."""
+    """∇_φ L^O(θ′(φ)) of one manipulator (plus its entropy bonus), by autodiff through the lookahead."""
 
     def outer(parameters: Parameters) -> Float[Array, ""]:
         ahead = exact_look_ahead(problem, state, {**state.manipulators, manipulator: parameters})
         shaped = ahead[problem.shaped_by(manipulator)]
         # Only the shaped base carries φ; in "joint" mode everybody's lookahead does.
         others = ahead if problem.numbers.influence == "joint" else jax.lax.stop_gradient(ahead)
-        return _objective(problem, problem.plan.outer_terms[manipulator], problem.plan.outer_pairings, shaped, others)
+        terms, pairings = problem.plan.outer_terms[manipulator], problem.plan.outer_pairings
+        total = _objective(problem, terms, pairings, shaped, others)
+        if problem.numbers.manipulator_entropy:
+            total += problem.numbers.manipulator_entropy * _mean_entropy(problem, manipulator, parameters)
+        return total
 
     return jax.grad(outer)(state.manipulators[manipulator])
 
