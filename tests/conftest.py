@@ -1,10 +1,11 @@
-"""What every test needs before `rpax` and `jax` are imported."""
+"""What every test needs before `rpax` and `jax` are imported, and a run that several of them read."""
 
 import importlib.util
 import os
 import pathlib
 import sys
 
+import pytest
 from jaxtyping import install_import_hook
 
 # Most of the time goes into compiling programs that run for milliseconds, so they are compiled without optimisation.
@@ -29,3 +30,13 @@ def modules_to_check() -> list[str]:
 assert "rpax" not in sys.modules, "annotations are checked in modules that are imported from here on"
 # Types, and types and shapes of arrays, of arguments and results at every call. An int is a float (PEP 484).
 install_import_hook(modules_to_check(), "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The directory of exact AT-RPG on Figure 2's game, seeds 0 and 1, finished at update 4. Copy it to change it."""
+    import rpax
+
+    path = tmp_path_factory.mktemp("finished") / "run"
+    rpax.train("at-rpg", "matrix/figure-2", exact=True, seeds=2, updates=4, out=path)
+    return path

@@ -204,11 +204,10 @@ def resume(
     config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
         raise InputError(f"until {shown(until)} is not allowed; give a whole number of updates")
-    goal = until or config.updates
+    config = dataclasses.replace(config, updates=until or config.updates, minutes=minutes)
     results = directory.read_results()
-    if results is not None and results["status"] == "finished" and results["update"] == goal:
+    if results is not None and results["status"] == "finished" and results["update"] == config.updates:
         return load(path)
-    config = dataclasses.replace(config, updates=goal, minutes=minutes)
     from rpax.runs.session import Session
 
     session = Session.go_on(config, objective, directory)

@@ -95,7 +95,8 @@ class Trainer:
         return jax.lax.map(functools.partial(initial_state, self.problem, exact=self.exact), keys)
 
     def _advance_all(self, state: TrainState, updates: Int[Array, ""]) -> tuple[TrainState, Report]:
-        one_update = jax.vmap(functools.partial(exact_step if self.exact else step, self.problem))
+        # Jitted so that finding out the shapes and compiling the loop share one tracing.
+        one_update = jax.jit(jax.vmap(functools.partial(exact_step if self.exact else step, self.problem)), inline=True)
 
         def body(_, carry):
             state, total = carry
