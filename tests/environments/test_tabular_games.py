@@ -166,8 +166,8 @@ FREE = np.zeros((2, 2, 2, 2))
         (np.full((2, 2), END), FREE, r"\[S, n, m\]"),
         (np.full((2, 2, 2), 2), FREE, "must lie in -1 … 1"),
         (np.full((2, 2, 2), -2), FREE, "must lie in -1 … 1"),
-        (np.array([[[0, END], [END, END]]] * 2), FREE, "state 0 can be reached again"),
-        (np.array([[[1, 1], [1, END]], [[END, 0], [END, END]]]), FREE, "can be reached again from itself"),
+        (np.array([[[0, END], [END, END]]] * 2), FREE, "from state 0 play can go on forever"),
+        (np.array([[[1, 1], [1, END]], [[END, 0], [END, END]]]), FREE, "play can go on forever"),
     ],
     ids=["not finite", "missing states", "missing axis", "no such state", "below the end", "loop", "cycle"],
 )

@@ -58,7 +58,7 @@ class Command(TrainConfig):
         """The configuration asked for: file ← --set ← options."""
         values: dict[str, Any] = read_settings(self.config) if self.config else {}
         values |= parse_assignments(self.set)
-        names = {name for name in ("algorithm", "environment") if getattr(self, name) is not None}
+        names = {name for name in ("algorithm", "environment") if getattr(self, name)}
         names |= self.given.intersection(FIELDS)
         return config_from_dict(values | {name: getattr(self, name) for name in FIELDS if name in names})
 

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A registered environment: a line about it, its factory (or ``module:function``), and the options it takes."""
+    """A registered environment: a line about it, its factory (or ``module:function``), and the options it takes.
+
+    ``options`` is ``None`` for a factory that takes any.
+    """
 
     summary: str
     factory: "str | Callable[..., Environment]"
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] | None = ()
     tabular: bool = False
 
 
@@ -60,7 +63,7 @@ def make(name: str, **options: object) -> "Environment":
     """
     entry = check_environment_name(name)
     for option in options:
-        if option not in entry.options:
+        if entry.options is not None and option not in entry.options:
             takes = f"it takes {', '.join(entry.options)}" if entry.options else "it takes none"
             raise InputError(f"environment '{name}' has no option '{option}'; {takes}")
     factory = entry.factory
@@ -83,5 +86,6 @@ def register(name: str, factory: "Callable[..., Environment]", summary: str = ""
     """
     if name in ENVIRONMENTS:
         raise InputError(f"environment '{name}' is already registered; choose another name")
-    options = tuple(list(inspect.signature(factory).parameters)[1:])
-    ENVIRONMENTS[name] = Entry(summary, factory, options)
+    taken = list(inspect.signature(factory).parameters.values())[1:]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken)
+    ENVIRONMENTS[name] = Entry(summary, factory, None if takes_any else tuple(parameter.name for parameter in taken))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
 
 #: ``next_state`` of a move that ends the episode.
 END = -1
@@ -46,9 +46,13 @@ class TabularGame(Environment):
         payoffs: np.ndarray,
         action_names: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
     ) -> None:
-        next_state = np.asarray(next_state, dtype=np.int32)
-        payoffs = np.asarray(payoffs, dtype=np.float64)
-        if next_state.ndim != 3 or payoffs.shape != (*next_state.shape, 2):
+        moves = _numbers(name, "next_state", next_state)
+        payoffs = _numbers(name, "payoffs", payoffs)
+        if (moves != np.floor(moves)).any():
+            fraction = moves[moves != np.floor(moves)][0]
+            raise InputError(f"game '{name}': next_state {fraction} is no whole number; name states by number")
+        next_state = moves.astype(np.int32)
+        if next_state.ndim != 3 or next_state.size == 0 or payoffs.shape != (*next_state.shape, 2):
             raise InputError(
                 f"game '{name}': next_state {next_state.shape} must be [S, n, m], payoffs {payoffs.shape} [S, n, m, 2]"
             )
@@ -62,6 +66,12 @@ class TabularGame(Environment):
         self.next_state = next_state
         self.payoffs = payoffs
         self.horizon = _longest_episode(name, next_state)
+        for seat, names in enumerate(action_names or ()):
+            count = next_state.shape[1 + seat]
+            if len(names) != count:
+                raise InputError(
+                    f"game '{name}': seat {seat} has {count} actions, not {len(names)}; give one name an action"
+                )
         names = action_names or (None, None)
         states, *counts = next_state.shape
         self.spaces = (
@@ -113,19 +123,37 @@ class TabularGame(Environment):
         return draw_payoff_table(self, int(state.number))
 
 
+def _numbers(name: str, what: str, values: object) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"game '{name}': {what} {shown(values)} is no table of numbers; give nested lists or an array"
+        ) from None
+
+
 def _longest_episode(name: str, next_state: np.ndarray) -> int:
-    """The number of moves in the longest episode, by a depth-first search that also refuses cycles."""
-    longest: dict[int, int] = {}
-    open_states: set[int] = set()
+    """The number of moves in the longest episode from state 0; games that can go on forever are refused."""
+    reached = _reachable(next_state)
+    lengths = np.where(reached, 1, 0)
+    # Longest paths without a cycle are settled after as many rounds as there are states.
+    for _ in range(len(next_state)):
+        following = np.where(next_state == END, 0, lengths[next_state]).max(axis=(1, 2))
+        longer = np.where(reached, 1 + following, 0)
+        if np.array_equal(longer, lengths):
+            return int(lengths[0])
+        lengths = longer
+    state = int(lengths.argmax())
+    raise InputError(f"game '{name}': from state {state} play can go on forever; games must end, so break the cycle")
 
-    def length_from(state: int) -> int:
-        if state in open_states:
-            raise InputError(f"game '{name}': state {state} can be reached again from itself; games must end")
-        if state not in longest:
-            open_states.add(state)
-            following = [length_from(int(s)) for s in np.unique(next_state[state]) if s != END]
-            open_states.remove(state)
-            longest[state] = 1 + max(following, default=0)
-        return longest[state]
 
-    return length_from(0)
+def _reachable(next_state: np.ndarray) -> np.ndarray:
+    """Which states can be reached from state 0."""
+    reached = np.arange(len(next_state)) == 0
+    while True:
+        following = next_state[reached]
+        wider = reached.copy()
+        wider[following[following != END]] = True
+        if np.array_equal(wider, reached):
+            return reached
+        reached = wider

@@ -35,10 +35,13 @@ def sample(key: Key, logits: Logits, legal: Mask | None = None) -> Int[Array, "*
 
     By inverting the distribution function: one random number a draw, where the Gumbel trick takes one an action.
     """
-    cumulative = jnp.cumsum(probabilities(logits, legal), axis=-1)
-    # Uniforms are multiples of 2^-23 below 1, so the product stays below the total and the index in range.
-    uniform = jax.random.uniform(key, logits.shape[:-1], logits.dtype)[..., None] * cumulative[..., -1:]
-    return jnp.sum(cumulative <= uniform, axis=-1, dtype=jnp.int32)
+    chances = probabilities(logits, legal)
+    # Parallel sums may rise by a rounding error over an action of probability 0, so those are left out by name.
+    cumulative = jnp.where(chances > 0, jnp.cumsum(chances, axis=-1), 0.0)
+    # Uniforms are multiples of 2^-23 below 1, so the product stays below the largest sum and some action is found.
+    total = cumulative.max(axis=-1, keepdims=True)
+    uniform = jax.random.uniform(key, logits.shape[:-1], logits.dtype)[..., None] * total
+    return jnp.argmax(cumulative > uniform, axis=-1).astype(jnp.int32)
 
 
 def log_prob(logits: Logits, action: Int[Array, "*batch"], legal: Mask | None = None) -> Float[Array, "*batch"]:

@@ -40,11 +40,11 @@ def prepare(
     entry = check_environment_name(config.environment)
     complete = config.complete()
     if complete.payoffs is not None:
-        if "payoffs" not in entry.options:
+        if "payoffs" not in (entry.options or ()):
             raise InputError(f"environment '{config.environment}' takes no payoffs; use matrix/custom for your own")
         payoffs = check_payoffs(read_payoffs(complete.payoffs))
         complete = dataclasses.replace(complete, payoffs=[payoffs[..., seat].tolist() for seat in (0, 1)])
-    elif "payoffs" in entry.options:
+    elif "payoffs" in (entry.options or ()):
         raise InputError(
             f"environment '{config.environment}' needs payoffs; give --payoffs '[[1, 0], [0, 1]]' or a file"
         )
