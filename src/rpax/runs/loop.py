@@ -158,9 +158,11 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
         row["returns"] = {pairing_name(p): r for p, r in zip(plan.all_pairings, returns, strict=True)}
     game = problem.environment
     if isinstance(game, TabularGame) and game.is_normal_form:
+        # In the objective's order: dictionaries that pass through a compiled program come back sorted.
         row["policies"] = {
-            name: {str(seat): np.asarray(table)[index, 0].tolist() for seat, table in tables.items()}
-            for name, tables in report.policies.items()
+            name: {str(seat): np.asarray(table)[index, 0].tolist() for seat, table in report.policies[name].items()}
+            for name in plan.objective.agents
+            if name in report.policies
         }
     pairings = {"lookahead": plan.lookahead_pairings, "outer": plan.outer_pairings}
     for group, episodes in metrics.episodes.items():
