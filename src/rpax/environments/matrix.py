@@ -21,7 +21,9 @@ _GAMES: dict[str, tuple[object, tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def normal_form(name: str, payoffs: object, action_names=None) -> TabularGame:
+def normal_form(
+    name: str, payoffs: object, action_names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+) -> TabularGame:
     """A normal-form game from one payoff matrix (common payoff) or a pair (one a seat, rows are seat 0 in both)."""
     table = check_payoffs(payoffs)
     ends = np.full((1, *table.shape[:2]), END)

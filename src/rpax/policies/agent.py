@@ -1,6 +1,7 @@
 """What an agent is made of: a network for each seat it plays, or one for both."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -88,7 +89,7 @@ def make_agent_policy(
     seats: tuple[int, ...],
     *,
     shared: bool,
-    make_network,
+    make_network: Callable[[int], nn.Module],
 ) -> AgentPolicy:
     """The policy of an agent that plays ``seats``.
 

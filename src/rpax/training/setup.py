@@ -66,7 +66,7 @@ def make_problem(
         policies=policies,
         fixed={name: parameters for name, (_, parameters) in fixed.items()},
         critic=_critic_network(config),
-        numbers=_numbers(config),
+        numbers=_numbers(config, objective),
         base_optimizer=_optimizer(config.base_optimizer, config.base_max_norm),
         manipulator_optimizer=_optimizer(config.manipulator_optimizer, config.manipulator_max_norm),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
@@ -88,6 +88,9 @@ def _optimizer(kind: Any, max_norm: float | None) -> Optimizer:
     return Optimizer(kind, max_norm or None)
 
 
-def _numbers(config: "TrainConfig") -> Hyperparameters:
+def _numbers(config: "TrainConfig", objective: Objective) -> Hyperparameters:
     values: dict[str, Any] = {name: getattr(config, name) for name in Hyperparameters.__dataclass_fields__}
+    if not objective.manipulators:
+        # Nobody differentiates through the lookahead; its first step yields the batch that the base agents learn from.
+        values["lookahead"] = 1
     return Hyperparameters(**values)
