@@ -4,14 +4,13 @@ import importlib.util
 import os
 import pathlib
 import sys
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
 
 # Most of the time goes into compiling programs that run for milliseconds, so they are compiled without optimisation.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# No test writes into the user's cache of compiled programs.
-os.environ["RPAX_CACHE"] = "off"
 
 #: Modules that take whatever a user writes and refuse it themselves, with a better message; tests give them anything.
 CHECKS_ITSELF = ("rpax.errors", "rpax.objectives", "rpax.runs.config", "rpax.evaluation.sequence_form")
@@ -32,6 +31,12 @@ assert "rpax" not in sys.modules, "annotations are checked in modules that are i
 install_import_hook(modules_to_check(), "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs that several tests compile are compiled once, and not kept in the user's cache."""
+    os.environ["RPAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The directory of exact AT-RPG on Figure 2's game, seeds 0 and 1, finished at update 4. Copy it to change it."""
@@ -40,3 +45,18 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("finished") / "run"
     rpax.train("at-rpg", "matrix/figure-2", exact=True, seeds=2, updates=4, out=path)
     return path
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end without the second that drawing takes."""
+    monkeypatch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *arguments: None)
+
+
+@pytest.fixture(scope="session")
+def trained_at_rpg() -> Any:
+    """Exact AT-RPG on the payoffs of Figure 2's game with default settings, seeds 0 and 1; nothing is written."""
+    import rpax
+
+    env = rpax.make("matrix/custom", payoffs=[[1, 0, -1], [0, 1, -1]])
+    return rpax.train("at-rpg", env, seeds=[0, 1], exact=True, lookahead=4)

@@ -205,19 +205,16 @@ GOOD = {"algorithm": "at-rpg", "environment": "matrix/custom", "payoffs": [[1, 0
 
 @settings(deadline=None, max_examples=300)
 @given(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), ANYTHING, max_size=4), st.booleans())
-def test_nonsense_raises_nothing_but_input_errors_of_one_line(values, beside_good_ones):
+def test_nonsense_raises_nothing_but_input_errors(values, beside_good_ones):
     values = {**(GOOD if beside_good_ones else {}), **values}
     if isinstance(values.get("population"), int):  # a million agents are allowed, and take as long as they take
         values["population"] = min(values["population"], 50)
-    message = ""
     try:
         config, objective = prepare(config_from_dict(values))
-    except InputError as error:
-        message = str(error)
-    else:
-        assert config.complete() == config
-        assert objective.bases
-    assert "\n" not in message
+    except InputError:
+        return
+    assert config.complete() == config
+    assert objective.bases
 
 
 @settings(deadline=None, max_examples=200)

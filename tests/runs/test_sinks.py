@@ -1,0 +1,156 @@
+"""Metrics go to JSON lines always, and to TensorBoard or Weights & Biases if asked for."""
+
+import importlib.machinery
+import json
+import sys
+import types
+from typing import Any
+
+import pytest
+
+import rpax
+from rpax.errors import InputError
+from rpax.runs.sinks import JsonLines, Sink, TensorBoard, WeightsAndBiases, make_sinks, numbers_of, read_rows
+
+ROW = {
+    "update": 3,
+    "seed": 7,
+    "entropy": {"victim": 0.5},
+    "returns": {"a vs b": [1, -0.25], "b vs b": None},
+    "loss": 2.0,
+}
+NUMBERS = {"entropy/victim": 0.5, "returns/a vs b/0": 1, "returns/a vs b/1": -0.25, "loss": 2.0}
+
+
+def test_numbers_are_named_by_their_place_and_what_is_missing_is_left_out():
+    assert dict(numbers_of(ROW)) == NUMBERS
+
+
+def test_every_line_is_whole_as_soon_as_it_is_written(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    sink = JsonLines(path, resume_at=0)
+    for update in range(1, 5):
+        sink.write(ROW | {"update": update})
+        # Read while the run goes on.
+        text = path.read_text()
+        assert text.endswith("\n")
+        assert [json.loads(line)["update"] for line in text.splitlines()] == list(range(1, update + 1))
+    sink.close()
+    assert read_rows(path)[2] == ROW
+
+
+def test_lines_beyond_where_a_run_goes_on_and_a_line_that_was_cut_off_are_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [json.dumps(ROW | {"update": update, "seed": seed}) for update in (1, 2, 3) for seed in (0, 1)]
+    path.write_text("\n".join(lines) + "\n" + lines[0][:-9])
+    assert len(read_rows(path)) == 6, "a reader stops before the line that was cut off"
+    sink = JsonLines(path, resume_at=2)
+    sink.write(ROW | {"update": 30})
+    sink.close()
+    assert [(row["update"], row["seed"]) for row in read_rows(path)] == [(1, 0), (1, 1), (2, 0), (2, 1), (30, 7)]
+
+
+def test_there_are_no_rows_where_there_is_no_file(tmp_path):
+    assert read_rows(tmp_path / "none.jsonl") == []
+
+
+def test_tensorboard_gets_every_number_of_every_seed(tmp_path):
+    tensorboard = pytest.importorskip("tensorboardX")
+    written = []
+
+    class Writer(tensorboard.SummaryWriter):
+        def add_scalar(self, *arguments: Any, **options: Any) -> None:
+            written.append(arguments)
+            super().add_scalar(*arguments, **options)
+
+    tensorboard.SummaryWriter, kept = Writer, tensorboard.SummaryWriter
+    try:
+        sink = TensorBoard(tmp_path / "tensorboard")
+    finally:
+        tensorboard.SummaryWriter = kept
+    assert isinstance(sink, Sink)
+    sink.write(ROW)
+    sink.close()
+    assert {name: (value, step) for name, value, step in written} == {
+        f"seed-7/{name}": (value, 3) for name, value in NUMBERS.items()
+    }
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert all(f"seed-7/{name}".encode() in events.read_bytes() for name in NUMBERS)
+
+
+class FakeRun:
+    """What `wandb.init` returns."""
+
+    def __init__(self) -> None:
+        self.logged: list[dict[str, Any]] = []
+        self.finished = False
+
+    def log(self, row: dict[str, Any]) -> None:
+        self.logged.append(row)
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """A module that stands for Weights & Biases and remembers what it was told."""
+    module: Any = types.ModuleType("wandb")
+    module.__spec__ = importlib.machinery.ModuleSpec("wandb", None)
+    module.runs = []
+
+    def init(**options: Any) -> FakeRun:
+        module.runs.append((options, FakeRun()))
+        return module.runs[-1][1]
+
+    module.init = init
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+def test_weights_and_biases_gets_every_line_of_a_run_with_its_configuration(wandb, tmp_path):
+    run = rpax.train(
+        "sp", "matrix/figure-2", exact=True, updates=2, seeds=[7, 3], sinks=["wandb"], out=tmp_path / "run"
+    )
+    ((options, told),) = wandb.runs
+    assert options["name"] == "run"
+    assert options["dir"] == str(tmp_path / "run")
+    assert options["config"]["algorithm"] == "sp"
+    assert options["config"]["seeds"] == [7, 3]
+    assert told.finished
+    expected = [
+        {"update": row["update"], **{f"seed-{row['seed']}/{name}": value for name, value in numbers_of(row)}}
+        for row in run.metrics()
+    ]
+    assert told.logged == expected
+    assert len(expected) == 4
+
+
+def test_sinks_are_closed_when_training_fails(wandb, tmp_path):
+    from rpax.runs.loop import NonFiniteError
+
+    with pytest.raises(NonFiniteError):
+        rpax.train(
+            "sp", "matrix/custom", payoffs=[[1e300, 0], [0, 1e300]], exact=True, base_rate=1e10, updates=2,
+            sinks=["wandb"], out=tmp_path / "run",
+        )  # fmt: skip
+    assert wandb.runs[0][1].finished
+
+
+def test_optional_sinks_are_made_in_the_order_asked_for(wandb, tmp_path):
+    (sink,) = make_sinks(("wandb",), tmp_path, {})
+    assert isinstance(sink, WeightsAndBiases)
+    assert make_sinks((), tmp_path, {}) == []
+
+
+@pytest.mark.parametrize(("sink", "package"), [("tensorboard", "tensorboardX"), ("wandb", "wandb")])
+def test_a_sink_whose_package_is_missing_names_the_extra_and_leaves_no_directory(sink, package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"sink {sink} needs {package}; install rpax\[{sink}\]"):
+        rpax.train("sp", "matrix/figure-2", exact=True, updates=1, sinks=[sink], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_sink_needs_a_run_directory():
+    with pytest.raises(InputError, match="sink wandb needs a run directory; give out="):
+        rpax.train("sp", "matrix/figure-2", exact=True, updates=1, sinks=["wandb"])
