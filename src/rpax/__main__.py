@@ -1,8 +1,6 @@
 """``python -m rpax``."""
 
-import sys
-
-from rpax.cli.main import main
+from rpax.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-COMMAND = ["at-rpg", "matrix/figure-2", "--updates", "2", "--envs", "3", "--lookahead", "1", "--seeds", "2", "--quiet"]
+COMMAND = ["at", "matrix/figure-2", "--victim-self-play", "0.2", "--updates", "2", "--envs", "3", "--quiet"]
 
 
 def test_two_processes_with_different_hashing_make_the_same_run(tmp_path):

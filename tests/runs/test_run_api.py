@@ -174,6 +174,9 @@ def test_a_fixed_agent_without_an_option_of_its_own_says_how_to_give_it(tmp_path
     assert run.results[0].agents["rival"].role == "fixed"
 
 
+ALL_SGD = {"base_optimizer": "sgd", "manipulator_optimizer": "sgd", "critic_optimizer": "sgd"}
+
+
 class CoinState(NamedTuple):
     time: jax.Array
     coin: jax.Array
@@ -208,9 +211,7 @@ def coins():
     del registry.ENVIRONMENTS["mine/coins"]
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "options"), [("sp", {}), ("at-rpg", {"sides": "single", "base_optimizer": "sgd"})]
-)
+@pytest.mark.parametrize(("algorithm", "options"), [("sp", {}), ("at-rpg", {"sides": "single", **ALL_SGD})])
 def test_an_environment_of_ones_own_trains_by_sampling_and_reports_how_sure_its_returns_are(algorithm, options, coins):
     sizes = {"updates": 2, "envs": 3, "steps": 3, "hidden_sizes": [4], "evaluation_episodes": 300}
     result = rpax.train(algorithm, coins, **sizes, **options).results[0]

@@ -1,6 +1,7 @@
 """Entry point: finds the verb, runs it, and turns what goes wrong into one line and an exit status."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -59,6 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"rpax: {error}", file=sys.stderr)
         return NON_FINITE
+
+
+def console() -> None:
+    """What the installed `rpax` command calls.
+
+    After an interruption the process ends at once: a compilation that still runs in JAX's threads would crash while
+    the interpreter is torn down. Everything worth keeping has been written by then.
+    """
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if status == INTERRUPTED:
+        os._exit(status)
+    sys.exit(status)
 
 
 def help_text() -> str:

@@ -37,6 +37,10 @@ class Command:
     """λ, how strongly the agents of AD are pushed apart."""
     sides: Literal["single", "both"] | None = None
     """Each role in its own seat, or every edge from both seats."""
+    victim_self_play: float | None = None
+    """Weight of the victim's (protagonist's) self-play in its own objective, in AT and PAIRED."""
+    antagonist: Literal["separate", "adversary"] | None = None
+    """In PAIRED: a separate antagonist, or the adversary itself."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the objective as one JSON document on stdout."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -48,7 +52,7 @@ class Command:
         from rpax.objectives.catalogue import algorithm
         from rpax.objectives.files import load_objective, objective_to_dict
 
-        names = ("population", "partner_play", "crossplay_weight", "sides")
+        names = ("population", "partner_play", "crossplay_weight", "sides", "victim_self_play", "antagonist")
         options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.algorithm.endswith((".yaml", ".yml")):
             if options:

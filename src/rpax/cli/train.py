@@ -64,11 +64,11 @@ class Command(TrainConfig):
 
     def run(self) -> int:
         """Train."""
-        from rpax.runs.directory import RunDirectory, default_name
+        from rpax.runs.directory import RunDirectory, default_directory
         from rpax.runs.prepare import prepare
 
         config, objective = prepare(self.settings())
-        out = self.out or pathlib.Path("runs") / default_name(config.algorithm, config.environment)
+        out = self.out or default_directory(config.algorithm, config.environment)
         directory = RunDirectory.create(out, config, objective)
         try:
             from rpax.runs.session import Session

@@ -6,7 +6,8 @@ subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -63,17 +64,16 @@ class Environment(abc.ABC):
         name: the name it is registered under, like ``matrix/figure-2``.
         spaces: what seat 0 and seat 1 see and can do.
         horizon: an upper bound on the steps of an episode.
-        roles_have_seats: by default each role plays in its own seat (normal-form and extensive-form games) or in
-            both (Overcooked, STORM, Hanabi).
         one_policy_for_both_seats: whether an agent that plays both seats uses one policy for both. Needs equal
             spaces; otherwise it has a policy for each seat.
+        made_with: the options that :func:`rpax.make` was given.
     """
 
     name: str
     spaces: tuple[SeatSpace, SeatSpace]
     horizon: int
-    roles_have_seats: bool = False
     one_policy_for_both_seats: bool = True
+    made_with: Mapping[str, Any] = MappingProxyType({})
 
     @abc.abstractmethod
     def reset(self, key: Key) -> State:

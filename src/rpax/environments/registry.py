@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rpax.errors import InputError, suggestion
+from rpax.errors import InputError, shown, suggestion
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
@@ -45,9 +45,10 @@ def check_environment_name(name: str) -> Entry:
     Raises:
         InputError: nothing is registered under that name.
     """
-    entry = ENVIRONMENTS.get(name)
+    entry = ENVIRONMENTS.get(name) if isinstance(name, str) else None
     if entry is None:
-        raise InputError(f"environment '{name}' is unknown; {suggestion(name, ENVIRONMENTS)}")
+        hint = f"{suggestion(str(name), ENVIRONMENTS)}; rpax.register makes your own known"
+        raise InputError(f"environment {shown(name)} is unknown; {hint}")
     return entry
 
 
@@ -70,16 +71,21 @@ def make(name: str, **options: object) -> "Environment":
     if isinstance(factory, str):
         module, _, function = factory.partition(":")
         factory = getattr(importlib.import_module(module), function)
-    return factory(name, **options)
+    environment = factory(name, **options)
+    # So that a run directory can say how its environment was made.
+    environment.made_with = dict(options)
+    return environment
 
 
-def register(name: str, factory: "Callable[..., Environment]", summary: str = "") -> None:
+def register(name: str, factory: "Callable[..., Environment]", summary: str = "", *, tabular: bool = False) -> None:
     """Make an environment of your own available as ``rpax.make(name, **options)``.
 
     Args:
         name: a new name, like ``mine/pushing``.
         factory: called as ``factory(name, **options)``; returns an :class:`rpax.Environment`.
         summary: one line for ``rpax list``.
+        tabular: whether it makes a :class:`~rpax.environments.tabular_game.TabularGame`, which exact mode and tabular
+            policies need; roles then have fixed seats by default and presets are those of the matrix games.
 
     Raises:
         InputError: the name is taken.
@@ -88,4 +94,6 @@ def register(name: str, factory: "Callable[..., Environment]", summary: str = ""
         raise InputError(f"environment '{name}' is already registered; choose another name")
     taken = list(inspect.signature(factory).parameters.values())[1:]
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken)
-    ENVIRONMENTS[name] = Entry(summary, factory, None if takes_any else tuple(parameter.name for parameter in taken))
+    ENVIRONMENTS[name] = Entry(
+        summary, factory, None if takes_any else tuple(parameter.name for parameter in taken), tabular
+    )

@@ -36,7 +36,6 @@ class TabularGame(Environment):
         InputError: tables of wrong shape, payoffs that are not finite, or a game that can go on forever.
     """
 
-    roles_have_seats = True
     one_policy_for_both_seats = False
 
     def __init__(

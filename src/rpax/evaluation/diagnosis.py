@@ -13,7 +13,7 @@ from rpax.objectives.plan import Plan
 SABOTAGE_SHARE = 0.25
 #: Where every single action is rational, from this fraction of the range of payoffs.
 SABOTAGE_RANGE = 0.05
-#: Cross-play counts as near the game's minimum within this fraction of the range between minimum and self-play.
+#: Where gaps are unknown, cross-play counts as failed below this fraction of self-play.
 NEAR_MINIMUM = 0.1
 #: A manipulator has no influence if its gradient stays below this fraction of what it differentiates.
 NO_INFLUENCE = 1e-6
@@ -26,7 +26,7 @@ class Diagnosis:
     """Failure signatures of one seed, with what to do about them.
 
     Attributes:
-        self_sabotage: a base agent acts irrationally, or cross-play is near the game's minimum while self-play is high.
+        self_sabotage: a base agent acts irrationally; where gaps are unknown, cross-play fails while self-play is high.
         no_influence: the base agents' updates do not depend on a manipulator.
         unstable: a manipulator's gradient explodes.
         notes: one sentence for each finding.
@@ -56,7 +56,7 @@ def diagnose(
         history: ``manipulator_gradient_norm`` and ``influence`` by manipulator, over the run so far.
     """
     rational = plan.objective.preserves_rationality
-    sabotage = _irrational_agents(gaps, game) + _sabotaged_cross_play(plan, game, returns)
+    sabotage = _irrational_agents(gaps, game) + _sabotaged_cross_play(game, returns)
     advice = "raise partner-play ε or check the gap" if rational else "expected of a non-rational adversary"
     notes = [f"self-sabotage: {finding} ({advice})" for finding in sabotage]
     norms, influence = history.get("manipulator_gradient_norm", {}), history.get("influence", {})
@@ -89,21 +89,21 @@ def _sabotage_threshold(game: TabularGame, seat: int) -> float:
     return SABOTAGE_SHARE * worst if worst > 1e-9 else spread
 
 
-def _sabotaged_cross_play(
-    plan: Plan, game: TabularGame | None, returns: Mapping[tuple[str, str], Sequence[float]]
-) -> list[str]:
-    """Pairs of a population that fail together although each does well with itself, in games with common payoffs."""
-    if game is None or not np.array_equal(game.payoffs[..., 0], game.payoffs[..., 1]):
+def _sabotaged_cross_play(game: TabularGame | None, returns: Mapping[tuple[str, str], Sequence[float]]) -> list[str]:
+    """Pairs that fail together although each does well with itself, where gaps are unknown and payoffs common.
+
+    Where exact gaps are known they decide: different conventions fail together too, and are rational.
+    """
+    if game is not None:
         return []
     found = []
-    lowest = float(game.payoffs[0].min()) if game.is_normal_form else 0.0
     for (first, second), (value, _) in returns.items():
         if first >= second or (first, first) not in returns or (second, second) not in returns:
             continue
         alone = min(returns[first, first][0], returns[second, second][0])
         together = max(value, returns.get((second, first), (value, value))[0])
-        if alone > lowest and together < lowest + NEAR_MINIMUM * (alone - lowest) and lowest < 0:
-            found.append(f"{first} with {second} returns {together:.3g}, near the game's minimum, alone {alone:.3g}")
+        if alone > 0 and together < NEAR_MINIMUM * alone:
+            found.append(f"{first} with {second} returns {together:.3g}, each with itself at least {alone:.3g}")
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from rpax.errors import InputError, shown, suggestion
-from rpax.objectives.edges import BOTH_SEATS, Objective, ObjectiveEdge, Role
+from rpax.objectives.edges import BOTH_SEATS, Objective, ObjectiveEdge, Recipe, Role
 
 Sides = Literal["single", "both"]
 Antagonist = Literal["separate", "adversary"]
@@ -275,7 +275,8 @@ def algorithm(name: str, **options: object) -> Objective:
 
     Args:
         name: one of ``rpax.objectives.ALGORITHMS`` (``xpd`` and ``xpd-rpg`` are accepted for ``ad`` and ``ad-rpg``).
-        **options: the fields of :class:`AlgorithmOptions` that the algorithm takes.
+        **options: the fields of :class:`AlgorithmOptions` that the algorithm takes. What is left out takes the values
+            shown there in this objective; ``rpax.train`` replaces them by those of its preset for the environment.
 
     Raises:
         InputError: an unknown algorithm or option, or a value out of range.
@@ -292,4 +293,4 @@ def algorithm(name: str, **options: object) -> Objective:
             hint = "its agents always play both seats; leave it out" if option == "sides" else takes
             raise InputError(f"algorithm '{entry.name}' has no option '{option}'; {hint}")
     agents, edges = entry.build(AlgorithmOptions(**options))  # type: ignore[arg-type]  # checked in __post_init__
-    return Objective(agents=agents, edges=edges, name=entry.name)
+    return Objective(agents=agents, edges=edges, name=entry.name, recipe=Recipe(entry.name, dict(options)))

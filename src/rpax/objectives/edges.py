@@ -88,6 +88,19 @@ class ObjectiveEdge:
 
 
 @dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a catalogue objective was asked for.
+
+    Attributes:
+        name: of the algorithm.
+        options: those that were given explicitly; training fills in the others from its preset.
+    """
+
+    name: str
+    options: Mapping[str, object]
+
+
+@dataclasses.dataclass(frozen=True)
 class Objective:
     """An algorithm as data: its agents with their roles, and its edges. Checked when built.
 
@@ -96,6 +109,7 @@ class Objective:
             and is thrown away, ``"fixed"`` never learns (a victim under attack, a given partner).
         edges: the terms; their order fixes the order of pairings but not what is learned.
         name: how the algorithm is called in run directories and reports.
+        recipe: for an objective from the catalogue, how it was asked for.
 
     Raises:
         InputError: the message names the edge, the rule it breaks and the remedy.
@@ -104,6 +118,7 @@ class Objective:
     agents: Mapping[str, Role]
     edges: Sequence[ObjectiveEdge]
     name: str = "custom"
+    recipe: Recipe | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.agents, Mapping):

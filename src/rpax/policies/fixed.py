@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def resolve_fixed_agent(
     Args:
         name: the agent's role, for messages.
         source: ``RUN:AGENT``, ``RUN:SEED:AGENT``, a ``.safetensors`` file, ``"uniform"``, probabilities as a list (or
-            JSON text), one list per state where the game has several, or an :class:`rpax.runs.agent.Agent`.
+            JSON text), one list per state where the game has several, an :class:`rpax.runs.agent.Agent`, or, in tabular
+            games, any callable from a batch of observations to actions or probabilities.
         environment: where it will play.
         seats: which seats it must be able to play.
 
@@ -91,6 +93,8 @@ def _written_down(
     name: str, source: Any, environment: Environment, seats: tuple[int, ...]
 ) -> tuple[AgentPolicy, Parameters]:
     """A tabular policy with the given probabilities."""
+    if callable(source) and isinstance(environment, TabularGame):
+        return _asked(name, source, environment, seats)
     if not isinstance(environment, TabularGame):
         raise InputError(f"{name} {shown(source)}: probabilities fit tabular games only; give RUN:AGENT")
     networks, parameters = {}, {}
@@ -106,6 +110,21 @@ def _written_down(
         logits = np.log(np.maximum(table, np.exp(_NEVER)))
         parameters[f"seat_{seat}"] = {"params": {"table": logits}}
     return AgentPolicy(networks, {seat: f"seat_{seat}" for seat in seats}, environment.spaces), parameters
+
+
+def _asked(
+    name: str, function: Callable[[np.ndarray], Any], game: TabularGame, seats: tuple[int, ...]
+) -> tuple[AgentPolicy, Parameters]:
+    """The policy of a Python callable from observation batch to actions or probabilities, asked about every state."""
+    if len({game.spaces[seat].num_actions for seat in seats}) > 1:
+        raise InputError(f"{name}: one callable cannot play two seats with different actions; use --sides single")
+    answer = np.asarray(function(np.eye(game.num_states, dtype=np.float32)))
+    actions = game.spaces[seats[0]].num_actions
+    if answer.shape == (game.num_states,) and np.issubdtype(answer.dtype, np.integer):
+        if answer.min() < 0 or answer.max() >= actions:
+            raise InputError(f"{name}: the callable returned action {answer.max()}; actions are 0 to {actions - 1}")
+        answer = np.eye(actions)[answer]
+    return _written_down(name, answer, game, seats)
 
 
 def _table(name: str, source: Any, game: TabularGame, seat: int) -> np.ndarray:

@@ -41,16 +41,18 @@ class Case:
         label: how the table calls it.
         paper: what the paper says comes out.
         measure: from a seed's outcome to what the table shows.
-        holds: whether a seed shows what the paper says; ``None`` where there is nothing to hold (it is reported).
+        holds: whether a seed shows what the paper says.
         settings: training settings beside the environment's preset.
+        expected: whether we claim that it holds; where not, the count is reported and ``docs/matrix-games.md`` says why.
     """
 
     algorithm: str
     label: str
     paper: str
     measure: Callable[[Outcome], str]
-    holds: Callable[[Outcome], bool] | None
+    holds: Callable[[Outcome], bool]
     settings: Mapping[str, Any]
+    expected: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +93,9 @@ class CaseResult:
     seconds: float
 
     @property
-    def held(self) -> int | None:
-        """In how many seeds the paper's claim holds; ``None`` where nothing is claimed."""
-        return None if self.case.holds is None else sum(map(self.case.holds, self.outcomes))
+    def held(self) -> int:
+        """In how many seeds it comes out as the paper says."""
+        return sum(map(self.case.holds, self.outcomes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -107,6 +109,7 @@ class CaseResult:
             "measured": [self.case.measure(outcome) for outcome in self.outcomes],
             "seeds": len(self.outcomes),
             "seeds_that_hold": self.held,
+            "expected": self.case.expected,
             "seconds": round(self.seconds, 2),
             "results": [outcome.result.to_dict() for outcome in self.outcomes],
         }

@@ -31,6 +31,10 @@ def _one_equilibrium(outcome: Outcome) -> bool:
     return any(x[action] > 0.9 and y[action] > 0.9 for action in (0, 1))
 
 
+def _one_sabotages(outcome: Outcome) -> bool:
+    return sorted(action == _E for _, action in conventions(outcome)) == [False, True] and decided(outcome)
+
+
 def _both_equilibria(outcome: Outcome) -> bool:
     return conventions(outcome) == [(0, 0), (1, 1)] and decided(outcome)
 
@@ -43,11 +47,11 @@ def _cases(mode: Mode, network: NetworkKind) -> Sequence[Case]:
     return [
         Case("at", "AT", "Y plays E", _measure, _sabotages, plain),
         Case("at-rpg", "AT-RPG, N=4", "X (¼, ¾), Y (½, ½, 0)", _measure, _mixes, settings),
-        # Under the regret objective E gains nothing, so the paper's E is reported, not claimed.
-        Case("paired", "PAIRED", "Y plays E", _measure, None, plain),
+        # Under the regret objective E gains nothing, so it is not expected.
+        Case("paired", "PAIRED", "Y plays E", _measure, _sabotages, plain, False),
         Case("paired-rpg", "PAIRED-RPG, N=4", "one equilibrium", _measure, _one_equilibrium, settings),
-        # The paper has one sabotage and one equilibrium; with λ = 1 and exact gradients both equilibria come out.
-        Case("ad", "AD, λ=1", "one sabotage, one equilibrium", measure, None, apart),
+        # With λ = 1 both equilibria come out.
+        Case("ad", "AD, λ=1", "one sabotage, one equilibrium", measure, _one_sabotages, apart, False),
         Case("ad-rpg", "AD-RPG, λ=1", "both equilibria", measure, _both_equilibria, diverse),
     ]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from tyro.conf import arg
+from tyro.conf import Suppress, arg
 
 from rpax.errors import InputError, shown, suggestion
 from rpax.runs.presets import PRESETS, preset_values
@@ -54,6 +54,8 @@ class TrainConfig:
 
     payoffs: str | list | None = None
     """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file. One matrix, or one a seat (rows: seat 0)."""
+    environment_options: Annotated[dict[str, Any], Suppress] = dataclasses.field(default_factory=dict)
+    """Options of an environment that was registered by you, as `rpax.make` takes them."""
     population: PresetInt = None
     """N, the number of base agents of AD."""
     partner_play: PresetReal = None
@@ -154,15 +156,20 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None:
                 _check(name, value)
+        _check("seeds", self.seed_list)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds that are trained."""
         return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seed, self.seed + self.seeds))
 
-    def complete(self) -> "TrainConfig":
-        """This configuration with every open setting filled in from its preset."""
-        values = preset_values(self.preset, self.environment, exact=self.exact, network=self.network)
+    def complete(self, *, tabular: bool = True) -> "TrainConfig":
+        """This configuration with every open setting filled in from its preset.
+
+        Args:
+            tabular: whether the environment is a tabular game, which has presets of its own.
+        """
+        values = preset_values(self.preset, self.environment, exact=self.exact, network=self.network, tabular=tabular)
         given = {name: getattr(self, name) for name in FIELDS}
         filled = {**values, **{name: value for name, value in given.items() if value is not None}}
         if filled.get("log_every") is None:
@@ -237,6 +244,9 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if real and value > 0 else "a number of minutes above 0"
     if name in ("exact", "normalize"):
         return None if isinstance(value, bool) else _FLAG
+    if name == "environment_options":
+        plain = isinstance(value, dict) and _is_plain(value)
+        return None if plain else "options that YAML can hold: numbers, text, lists and mappings"
     if name == "hidden_sizes":
         sizes = isinstance(value, tuple) and value and all(type(v) is int and 1 <= v <= _MOST_UNITS for v in value)
         return None if sizes else "a list of layer widths like 64 64"
@@ -244,6 +254,15 @@ def _rule_broken(name: str, value: Any) -> str | None:
         known = isinstance(value, tuple) and all(sink in ("tensorboard", "wandb") for sink in value)
         return None if known else "a list of tensorboard and wandb"
     return None if isinstance(value, str) or name == "payoffs" else _TEXT
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether YAML can hold ``value`` and give it back."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def config_from_dict(values: Mapping[str, Any], where: str = "setting") -> TrainConfig:
@@ -278,6 +297,7 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, Mapping):
         raise InputError(f"config file {path}: {shown(content)} is not a mapping; write lines like 'lookahead: 4'")
+    content = {name.replace("-", "_") if isinstance(name, str) else name: value for name, value in content.items()}
     for name in content:
         if name not in FIELDS:
             raise InputError(f"config file {path}: key {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")

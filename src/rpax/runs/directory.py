@@ -13,6 +13,7 @@
 """
 
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
@@ -32,10 +33,12 @@ from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
 
 
-def default_name(algorithm: str, environment: str) -> str:
-    """``<time>-<algorithm>-<environment>`` with ``/`` as ``-``."""
+def default_directory(algorithm: str, environment: str) -> pathlib.Path:
+    """``runs/<time>-<algorithm>-<environment>`` with ``/`` as ``-``, and a number behind it where that is taken."""
     stem = pathlib.Path(algorithm).stem if algorithm.endswith((".yaml", ".yml")) else algorithm
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}-{environment}".replace("/", "-")
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}-{environment}".replace("/", "-")
+    candidates = (pathlib.Path("runs") / (name if i == 1 else f"{name}-{i}") for i in itertools.count(1))
+    return next(path for path in candidates if not path.exists())
 
 
 class RunDirectory:

@@ -38,7 +38,7 @@ def prepare(
         InputError: a name, setting, payoff, objective or fixed agent is wrong or missing.
     """
     entry = check_environment_name(config.environment)
-    complete = config.complete()
+    complete = config.complete(tabular=entry.tabular)
     if complete.payoffs is not None:
         if "payoffs" not in (entry.options or ()):
             raise InputError(f"environment '{config.environment}' takes no payoffs; use matrix/custom for your own")
@@ -56,22 +56,29 @@ def prepare(
             )
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
-    objective = objective or _named_objective(config, complete)
+    objective = _resolve_objective(config, complete, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
 
 
-def _named_objective(config: TrainConfig, complete: TrainConfig) -> Objective:
-    explicit = {name: getattr(config, name) for name in ALGORITHM_OPTIONS if getattr(config, name) is not None}
-    if config.algorithm.endswith((".yaml", ".yml")):
+def _resolve_objective(config: TrainConfig, complete: TrainConfig, objective: Objective | None) -> Objective:
+    """The objective to train. What a catalogue algorithm was not told explicitly, it takes from the preset."""
+    if objective is not None:
+        if objective.recipe is None:
+            return objective
+        name, explicit = objective.recipe.name, dict(objective.recipe.options)
+    else:
+        name = config.algorithm
+        explicit = {
+            option: getattr(config, option) for option in ALGORITHM_OPTIONS if getattr(config, option) is not None
+        }
+    if name.endswith((".yaml", ".yml")):
         if explicit:
-            raise InputError(
-                f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {config.algorithm}"
-            )
-        return load_objective(config.algorithm)
-    entry = ALGORITHMS.get(ALIASES.get(config.algorithm, config.algorithm))
+            raise InputError(f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {name}")
+        return load_objective(name)
+    entry = ALGORITHMS.get(ALIASES.get(name, name))
     takes = entry.options if entry else ()
-    return algorithm(config.algorithm, **{name: getattr(complete, name) for name in takes} | explicit)
+    return algorithm(name, **{option: getattr(complete, option) for option in takes} | explicit)
 
 
 def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:

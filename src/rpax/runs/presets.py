@@ -88,7 +88,9 @@ _CUSTOM: dict[str, Any] = {
 }
 
 
-def preset_values(name: str, environment: str, *, exact: bool, network: str | None = None) -> dict[str, Any]:
+def preset_values(
+    name: str, environment: str, *, exact: bool, network: str | None = None, tabular: bool = True
+) -> dict[str, Any]:
     """The settings of a preset for an environment, a mode and a kind of network (``None``: the preset's own).
 
     Raises:
@@ -97,12 +99,12 @@ def preset_values(name: str, environment: str, *, exact: bool, network: str | No
     if name not in PRESETS:
         raise InputError(f"preset '{name}' is unknown; use {' or '.join(PRESETS)}")
     values = _COMMON | {"precision": "float64" if exact else "float32"}
-    if not environment.startswith(("matrix/", "extensive/")):
+    if not tabular:
         return values | _CUSTOM
     if name == "paper":
         values |= _MATRIX_PAPER
     else:
         values |= _MATRIX_FAST | _FAST_RATES[exact, network or _MATRIX_FAST["network"]]
-    if environment.startswith("extensive/"):
+    if not environment.startswith("matrix/"):
         values |= {"steps": 8}
     return values

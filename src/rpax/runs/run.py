@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective
 from rpax.runs.config import FIELDS, TrainConfig, config_from_dict
@@ -157,14 +159,22 @@ def _config_of(algorithm: "str | Objective", environment: "str | Environment", s
     for name in settings:
         if name not in FIELDS or name in ("algorithm", "environment"):
             raise InputError(f"setting '{name}' is unknown; {suggestion(name, FIELDS)}")
+    settings = {key: _plain(value) for key, value in settings.items()}
     if isinstance(settings.get("seeds"), Sequence | range):
-        settings = settings | {"seeds": tuple(settings["seeds"])}
+        settings["seeds"] = tuple(settings["seeds"])
     name = environment if isinstance(environment, str) else environment.name
-    if not isinstance(environment, str) and name == "matrix/custom":
-        payoffs = environment.payoffs[0]  # type: ignore[attr-defined]  # a normal-form game
-        settings = settings | {"payoffs": [payoffs[..., seat].tolist() for seat in (0, 1)]}
+    if not isinstance(environment, str):
+        options = {key: _plain(value) for key, value in environment.made_with.items()}
+        if name == "matrix/custom":
+            settings["payoffs"] = options.pop("payoffs", None)
+        settings["environment_options"] = options
     called = algorithm.name if isinstance(algorithm, Objective) else algorithm
     return config_from_dict({"algorithm": called, "environment": name, **settings})
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of NumPy as Python's own, which YAML can hold."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def start(

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
 
 from rpax.environments.protocol import Environment
 from rpax.environments.registry import make
@@ -80,7 +79,7 @@ class Session:
             # A run that was stopped before its fixed agents were copied still knows where they came from.
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
-                agents[name] = (policy, parameters)
+                agents[name] = (policy, _in_precision_of(config, parameters))
             else:
                 agents |= resolve_fixed(config, objective, game, {})
         trainer = make_trainer(config, make_problem(config, objective, game, agents))
@@ -180,7 +179,9 @@ class Session:
 
 def make_environment(config: TrainConfig) -> Environment:
     """The environment that a configuration names."""
-    options = {} if config.payoffs is None else {"payoffs": config.payoffs}
+    options = dict(config.environment_options)
+    if config.payoffs is not None:
+        options["payoffs"] = config.payoffs
     return make(config.environment, **options)
 
 
@@ -200,9 +201,9 @@ def resolve_fixed(
 
 
 def _shaping_history(problem: Problem, rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Manipulators' gradient norms and influence over the run so far."""
+    """Manipulators' gradient norms and influence over the run so far, as far as they were measured."""
     kinds = ("manipulator_gradient_norm", "influence")
     return {
-        kind: {name: [float(np.float64(row[kind][name])) for row in rows] for name in problem.manipulators}
+        kind: {name: [row[kind][name] for row in rows if name in row[kind]] for name in problem.manipulators}
         for kind in kinds
     }

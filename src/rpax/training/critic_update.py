@@ -53,7 +53,7 @@ def update_critics(
     state: TrainState,
     batches: Sequence[tuple[Sequence[Pairing], Chunk, Float[Array, "... 2"]]],
 ) -> tuple[Parameters, Parameters, Float[Array, ""]]:
-    """One gradient step on ½ (V − target)², each critic's mean over its own steps, both seats and all batches.
+    """One gradient step on ½ (V − target)², the mean over steps, environments and seats, added over batches.
 
     Args:
         problem: what the run is about.

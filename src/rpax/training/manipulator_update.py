@@ -35,11 +35,11 @@ class Influence(NamedTuple):
 
     Attributes:
         gradient: ∇_φ J^O(θ′(φ)).
-        credit: root mean square of the influence credits of the first lookahead step.
+        credit: root mean square of the influence credits of the first lookahead step; ``None`` from autodiff.
     """
 
     gradient: Parameters
-    credit: Float[Array, ""]
+    credit: Float[Array, ""] | None
 
 
 class _Adjoint(NamedTuple):
@@ -169,7 +169,7 @@ def autodiff_influence(
 
     _, pull_back = jax.vjp(ahead_of, parameters[manipulator])
     (gradient,) = pull_back(outer)
-    return Influence(gradient, jnp.full((), jnp.nan))
+    return Influence(gradient, None)
 
 
 def _float_leaves(state: OptimizerState) -> list[Array]:

@@ -57,7 +57,7 @@ def step_metrics(
     return StepMetrics(
         base_gradient_norm=norms(first.gradient),
         manipulator_gradient_norm=norms({name: influence.gradient for name, influence in influences.items()}),
-        influence={name: influence.credit for name, influence in influences.items()},
+        influence={name: i.credit for name, i in influences.items() if i.credit is not None},
         entropy=entropy,
         critic_loss=critic_loss,
         episode_return_sum={group: chunk.episode_returns.sum(axis=(0, 2)) for group, chunk in chunks.items()},

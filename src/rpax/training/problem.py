@@ -1,7 +1,7 @@
 """What a training step needs besides its state: plan, environment, networks and numbers. Built once, never changed."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -141,11 +141,6 @@ class TrainState(NamedTuple):
     outer_streams: Streams | None
     key: Key
     update: Int[Array, ""]
-
-
-def map_agents(function: Callable[..., Any], *by_name: Mapping[str, Any]) -> dict[str, Any]:
-    """``function`` applied to each agent's entries of the given mappings."""
-    return {name: function(*(mapping[name] for mapping in by_name)) for name in by_name[0]}
 
 
 def global_norm(tree: Parameters) -> Array:

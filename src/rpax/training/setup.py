@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
+import numpy as np
 from flax import linen as nn
 
 from rpax.environments.protocol import Environment
@@ -64,7 +66,7 @@ def make_problem(
         plan=plan,
         environment=environment,
         policies=policies,
-        fixed={name: parameters for name, (_, parameters) in fixed.items()},
+        fixed={name: _in_precision(parameters, config.precision) for name, (_, parameters) in fixed.items()},
         critic=_critic_network(config),
         numbers=_numbers(config, objective),
         base_optimizer=_optimizer(config.base_optimizer, config.base_max_norm),
@@ -76,6 +78,11 @@ def make_problem(
 def actor_network(config: "TrainConfig", num_actions: int) -> nn.Module:
     """The network of a policy head."""
     return Tabular(num_actions) if config.network == "tabular" else MLP(num_actions, tuple(config.hidden_sizes or ()))
+
+
+def _in_precision(parameters: Parameters, precision: str | None) -> Parameters:
+    """Fixed agents compute in the run's precision, whatever they were trained in."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, precision or "float32"), parameters)
 
 
 def _critic_network(config: "TrainConfig") -> nn.Module:
