@@ -43,7 +43,7 @@ class Case:
         measure: from a seed's outcome to what the table shows.
         holds: whether a seed shows what the paper says.
         settings: training settings beside the environment's preset.
-        expected: whether we claim that it holds; where not, the count is reported and ``docs/matrix-games.md`` says why.
+        expected: whether we claim that it holds; where not, ``docs/matrix-games.md`` says why.
     """
 
     algorithm: str

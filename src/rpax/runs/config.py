@@ -180,7 +180,7 @@ class TrainConfig:
 FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 
 _WHOLE, _REAL, _FLAG, _TEXT = "a whole number", "a number", "true or false", "text"
-_POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every", "evaluation_episodes")
+_POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every")
 _RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate")
 _AT_LEAST_ZERO = (
     "crossplay_weight",
@@ -222,8 +222,8 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
     if name in _POSITIVE_INTS:
         return None if whole and 1 <= value < 2**31 else f"{_WHOLE} of at least 1"
-    if name == "population":
-        return None if whole and value >= 2 else f"{_WHOLE} of at least 2"
+    if name in ("population", "evaluation_episodes"):  # one episode says nothing about how sure its return is
+        return None if whole and 2 <= value < 2**31 else f"{_WHOLE} of at least 2"
     if name == "seed":
         return None if whole and 0 <= value < 2**32 else f"{_WHOLE} from 0 to 2³²−1"
     if name == "seeds":

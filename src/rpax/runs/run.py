@@ -236,7 +236,10 @@ def load(path: str | os.PathLike[str]) -> Run:
     config, objective = directory.read_config(), directory.read_objective()
     content = directory.read_results()
     if content is None:
-        return Run(config, objective, (), "unfinished", 0, directory.path, {})
+        from rpax.runs.checkpoint import list_checkpoints
+
+        updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(directory.checkpoints)]
+        return Run(config, objective, (), "unfinished", max(updates, default=0), directory.path, {})
     from rpax.evaluation.results import SeedResult
 
     results = tuple(SeedResult.from_dict(entry) for entry in content["results"])

@@ -79,7 +79,7 @@ class Session:
             # A run that was stopped before its fixed agents were copied still knows where they came from.
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
-                agents[name] = (policy, _in_precision_of(config, parameters))
+                agents[name] = (policy, parameters)
             else:
                 agents |= resolve_fixed(config, objective, game, {})
         trainer = make_trainer(config, make_problem(config, objective, game, agents))

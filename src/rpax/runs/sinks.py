@@ -32,9 +32,10 @@ class JsonLines:
 
     def __init__(self, path: pathlib.Path, resume_at: int) -> None:
         kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["update"] <= resume_at]
-        self._file = path.open("w", encoding="utf-8")
-        self._file.writelines(kept)
-        self._file.flush()
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(path)
+        self._file = path.open("a", encoding="utf-8")
 
     def write(self, row: Row) -> None:
         """Append one line."""
