@@ -43,10 +43,10 @@ def main() -> None:
         print(f"{title}: rpax bench {' '.join(arguments)}", file=sys.stderr)
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         results[title] = {"command": f"rpax bench {arguments}", **json.loads(done.stdout)}
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{options.machine}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"written to {path}", file=sys.stderr)
+        FOLDER.mkdir(exist_ok=True)
+        path = FOLDER / f"{options.machine}.json"
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"written to {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ VALUES = [
     Wrong("no minutes", [*AT, "--minutes", "0"], ("minutes 0", "above 0")),
     Wrong("a layer of no width", [*AT, "--hidden-sizes", "8", "0"], ("hidden_sizes (8, 0)", "like 64 64")),
     Wrong("no layers", [*AT, "--hidden-sizes"], ("hidden_sizes ()", "like 64 64")),
+    Wrong("one episode of evaluation", [*AT, "--evaluation-episodes", "1"], ("evaluation_episodes 1", "at least 2")),
     Wrong("no repetitions", ["bench", "sp", "matrix/figure-2", "--repetitions", "0"], ("repetitions 0", "at least 1")),
 ]
 

@@ -78,17 +78,22 @@ def cross_play(together: float, alone: float) -> dict[tuple[str, str], tuple[flo
     return {pair: (value, value) for pair, value in pairs.items()}
 
 
-def test_agents_that_do_well_alone_and_as_badly_as_can_be_together_sabotage():
-    # Figure 13's lowest payoff is -1; a tenth of the way up to self-play of 1 is -0.8.
-    figure_13 = {"algorithm": "ad", "environment": "matrix/figure-13"}
-    found = look(**figure_13, returns=cross_play(-0.9, 1.0))
+def test_where_gaps_are_unknown_agents_that_do_well_alone_and_fail_together_sabotage():
+    large = {"algorithm": "ad", "environment": None}
+    found = look(**large, returns=cross_play(0.09, 1.0))  # below a tenth of self-play
     assert found.self_sabotage
-    assert "base_0 with base_1 returns -0.9" in found.notes[0]
-    assert look(**figure_13, returns=cross_play(-0.7, 1.0)) == QUIET
-    # Incompatible conventions are no sabotage.
-    assert look(**figure_13, returns=cross_play(0.0, 1.0)) == QUIET
-    # Neither is failing alone too.
-    assert look(**figure_13, returns=cross_play(-1.0, -1.0)) == QUIET
+    assert "base_0 with base_1 returns 0.09, each with itself at least 1" in found.notes[0]
+    assert look(**large, returns=cross_play(0.11, 1.0)) == QUIET
+    # One of the two seatings that goes well is enough.
+    one_good_seating = cross_play(0.0, 1.0) | {("base_1", "base_0"): (0.9, 0.9)}
+    assert look(**large, returns=one_good_seating) == QUIET
+    # Nor is failing alone too.
+    assert look(**large, returns=cross_play(0.0, 0.0)) == QUIET
+
+
+def test_where_gaps_are_known_they_decide():
+    # Different conventions fail together too, and are rational.
+    assert look("ad", "matrix/figure-13", returns=cross_play(-1.0, 1.0)) == QUIET
 
 
 def test_influence_is_missing_only_if_it_never_was_there():

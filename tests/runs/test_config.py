@@ -23,7 +23,7 @@ from rpax.runs.config import (
     parse_assignments,
     read_settings,
 )
-from rpax.runs.directory import RunDirectory, default_name
+from rpax.runs.directory import RunDirectory, default_directory
 from rpax.runs.prepare import prepare
 from rpax.runs.presets import PRESETS
 from rpax.runs.session import make_environment, make_trainer
@@ -133,8 +133,17 @@ def test_yaml_reads_numbers_as_people_write_them(tmp_path):
 
 
 def test_run_directories_are_named_after_what_is_trained():
-    assert default_name("at-rpg", "matrix/figure-2").endswith("-at-rpg-matrix-figure-2")
-    assert default_name("my/own.yaml", "extensive/g2").endswith("-own-extensive-g2")
+    assert default_directory("at-rpg", "matrix/figure-2").name.endswith("-at-rpg-matrix-figure-2")
+    assert default_directory("my/own.yaml", "extensive/g2").name.endswith("-own-extensive-g2")
+
+
+def test_runs_that_start_in_the_same_second_get_directories_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda text: "20300102-030405")
+    config, objective = prepare(shipped("sp", "matrix/figure-2"))
+    runs = [RunDirectory.create(default_directory("sp", "matrix/figure-2"), config, objective) for _ in range(3)]
+    name = "20300102-030405-sp-matrix-figure-2"
+    assert [run.path.as_posix() for run in runs] == [f"runs/{name}", f"runs/{name}-2", f"runs/{name}-3"]
 
 
 REFUSED = [

@@ -75,7 +75,8 @@ def test_what_was_logged_after_the_checkpoint_is_dropped_and_trained_again(lost,
     if lost == "all checkpoints":
         shutil.rmtree(run / "checkpoints")
     (run / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text() + '{"update": 5, "se')
-    assert rpax.load(run).status == "unfinished"
+    assert (rpax.load(run).status, rpax.load(run).update) == ("unfinished", 0)
+    assert rpax.load(run).metrics()[-1]["update"] == 4
     assert main(["resume", str(run), "--quiet"]) == 0
     assert_same_outcome(run, finished_run)
 

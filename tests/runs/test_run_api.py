@@ -10,6 +10,7 @@ import pytest
 
 import rpax
 from rpax.environments import registry
+from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -131,6 +132,31 @@ def test_a_fixed_agent_may_be_an_agent_in_hand_a_file_probabilities_or_uniform(f
     np.testing.assert_allclose(run.results[0].policies["victim"][0], policy, rtol=1e-6)
 
 
+def test_a_fixed_agent_may_be_a_function_from_observations_to_actions_or_probabilities():
+    def second(observations):
+        return np.ones(len(observations), dtype=int)
+
+    def mixed(observations):
+        return np.tile([0.25, 0.75], (len(observations), 1))
+
+    for victim, expected in [(second, [0, 1]), (mixed, [0.25, 0.75])]:
+        run = rpax.train("ap", "matrix/figure-2", exact=True, updates=1, victim=victim)
+        np.testing.assert_allclose(run.results[0].policies["victim"][0], expected, atol=1e-12)
+    with pytest.raises(InputError, match="returned action 2; actions are 0 to 1"):
+        rpax.train("ap", "matrix/figure-2", exact=True, updates=1, victim=lambda seen: np.full(len(seen), 2))
+    with pytest.raises(InputError, match="two seats with different actions; use --sides single"):
+        rpax.train("ap", "matrix/figure-2", exact=True, updates=1, victim=second, sides="both")
+
+
+def test_settings_may_be_numbers_and_arrays_of_numpy(tmp_path):
+    run = rpax.train(
+        "sp", "matrix/custom", payoffs=np.eye(2), exact=True, updates=np.int64(2), base_rate=np.float32(0.5),
+        seeds=np.arange(2), out=tmp_path / "run",
+    )  # fmt: skip
+    assert rpax.load(tmp_path / "run").config == run.config
+    assert run.config.seed_list == (0, 1)
+
+
 def test_an_objective_in_python_trains_and_takes_no_options_of_the_catalogue():
     objective = rpax.Objective(
         agents={"cat": "base", "mouse": "base"},
@@ -229,6 +255,23 @@ def test_an_environment_of_ones_own_trains_by_sampling_and_reports_how_sure_its_
     assert all(entry["half_width"][0] > 0 for entry in document["pairings"])
     assert all("policy" not in agent and "rationality_gap" not in agent for agent in document["agents"].values())
     assert result == type(result).from_dict(json.loads(json.dumps(document)))
+
+
+def scaled(name, scale=1.0):
+    return TabularGame(name, np.full((1, 2, 2), -1), scale * np.ones((1, 2, 2, 2)))
+
+
+def test_a_table_of_ones_own_trains_exactly_and_resumes_with_the_options_it_was_made_with(tmp_path):
+    rpax.register("mine/scaled", scaled, tabular=True)
+    try:
+        game = rpax.make("mine/scaled", scale=3.0)
+        stopped = rpax.train("sp", game, exact=True, updates=2, log_every=1, minutes=1e-9, out=tmp_path / "run")
+        assert stopped.config.environment_options == {"scale": 3.0}
+        resumed = rpax.resume(tmp_path / "run")
+        assert (resumed.status, resumed.update) == ("finished", 2)
+        assert resumed.results[0].returns("base_0", "base_0") == pytest.approx((3.0, 3.0))
+    finally:
+        del registry.ENVIRONMENTS["mine/scaled"]
 
 
 def test_an_environment_that_is_no_table_has_no_exact_mode(coins):

@@ -56,8 +56,8 @@ class Measurement:
     phases: dict[str, float]
 
 
-def measure(config: TrainConfig, objective: Objective, repetitions: int) -> Measurement:
-    """Measure one complete configuration."""
+def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phases: bool = True) -> Measurement:
+    """Measure one complete configuration; ``phases`` takes several compilations more."""
     environment = make_environment(config)
     fixed = {}
     if objective.fixed:
@@ -87,7 +87,7 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int) -> Meas
         fastest=min(times),
         env_steps_per_second=steps / per_update,
         program_bytes=memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes,
-        phases={"update": 1.0} if config.exact else _phases(trainer, per_update, repetitions),
+        phases=_phases(trainer, per_update, repetitions) if phases and not config.exact else {"update": 1.0},
     )
 
 

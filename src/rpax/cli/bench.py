@@ -17,7 +17,7 @@ class Command:
     """Measure how fast an algorithm trains: compile time, updates and environment steps per second, memory, phases.
 
     Several values of --lookahead and --envs, and --manipulator-gradient both, are measured one after the other and
-    shown side by side. Times are medians over --repetitions in this process; on shared machines compare ratios.
+    shown side by side; phases are those of the first. Times are medians over --repetitions in this process; on shared machines compare ratios.
 
     Examples:
       rpax bench at-rpg matrix/figure-2
@@ -71,7 +71,7 @@ class Command:
         for config, objective in prepared:
             size = f"N={config.lookahead}, {config.envs} envs, {config.manipulator_gradient}"
             say(f"measuring {objective.name} on {config.environment}: {size}", quiet=self.quiet)
-            measured.append(measure(config, objective, self.repetitions))
+            measured.append(measure(config, objective, self.repetitions, phases=not measured))
         document = {
             "algorithm": self.algorithm,
             "environment": self.environment,

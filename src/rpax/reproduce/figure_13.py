@@ -1,6 +1,7 @@
 """Figure 13: diversity in a cooperative game, with an action that only sabotages."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rpax.reproduce.experiment import Case, Experiment, Mode, NetworkKind, Outcome, shown_policy
 from rpax.reproduce.settings import settings_of
@@ -39,15 +40,25 @@ def _finds_both(outcome: Outcome) -> bool:
     return conventions(outcome) == [(0, 0), (1, 2)] and decided(outcome)
 
 
-def _cases(mode: Mode, network: NetworkKind) -> Sequence[Case]:
-    settings = settings_of("figure-13", mode, network, lookahead=1, crossplay_weight=1.0, partner_play=0.0)
-    alone = {name: value for name, value in settings.items() if name not in ("partner_play", "lookahead")}
+def rational_settings(mode: Mode, network: NetworkKind) -> dict[str, Any]:
+    """AD-RPG's settings, here and in Figure 14."""
+    return settings_of("figure-13", mode, network, lookahead=1, crossplay_weight=1.0, partner_play=0.0)
+
+
+def plain_settings(mode: Mode, network: NetworkKind) -> dict[str, Any]:
+    """AD's settings, here and in Figure 14."""
+    settings = settings_of("figure-13", mode, network, crossplay_weight=1.0)
     if mode == "sampled" and network == "mlp":
-        # Without a manipulator to wait for, larger steps only save time.
-        alone |= {"base_rate": 0.02, "updates": 4000}
+        # There is no manipulator to wait for, and at AD-RPG's base rate nothing is decided in time.
+        settings |= {"base_rate": 0.02, "updates": 4000}
+    return settings
+
+
+def _cases(mode: Mode, network: NetworkKind) -> Sequence[Case]:
+    rational, plain = rational_settings(mode, network), plain_settings(mode, network)
     return [
-        Case("ad", "AD, λ=1", "one agent plays D", measure, _sabotages, alone),
-        Case("ad-rpg", "AD-RPG, λ=1", "conventions (A,C) and (B,E), D never", measure, _finds_both, settings),
+        Case("ad", "AD, λ=1", "one agent plays D", measure, _sabotages, plain),
+        Case("ad-rpg", "AD-RPG, λ=1", "conventions (A,C) and (B,E), D never", measure, _finds_both, rational),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rpax.reproduce.experiment import Case, Experiment, Mode, NetworkKind, Outcome, close_policy, shown_policy
-from rpax.reproduce.figure_13 import conventions, decided, measure
+from rpax.reproduce.figure_13 import conventions, decided, measure, plain_settings, rational_settings
 from rpax.reproduce.settings import settings_of
 
 _E = 2
@@ -42,8 +42,7 @@ def _both_equilibria(outcome: Outcome) -> bool:
 def _cases(mode: Mode, network: NetworkKind) -> Sequence[Case]:
     settings = settings_of("figure-14", mode, network, lookahead=4, partner_play=0.0)
     plain = {name: value for name, value in settings.items() if name not in ("partner_play", "lookahead")}
-    diverse = settings_of("figure-13", mode, network, lookahead=1, crossplay_weight=1.0, partner_play=0.0)
-    apart = {name: value for name, value in diverse.items() if name not in ("partner_play", "lookahead")}
+    diverse, apart = rational_settings(mode, network), plain_settings(mode, network)
     return [
         Case("at", "AT", "Y plays E", _measure, _sabotages, plain),
         Case("at-rpg", "AT-RPG, N=4", "X (¼, ¾), Y (½, ½, 0)", _measure, _mixes, settings),

@@ -10,6 +10,14 @@ _UNIFORM = (1 / 3, 1 / 3, 1 / 3)
 _MOVES = 0.2
 
 
+_SPIRAL_RATES: dict[tuple[Mode, NetworkKind], float] = {
+    ("exact", "tabular"): 0.2,
+    ("sampled", "tabular"): 0.2,
+    ("exact", "mlp"): 0.1,
+    ("sampled", "mlp"): 0.02,
+}
+
+
 def late_movement(outcome: Outcome) -> float:
     """How far the victim's most mobile probability moves in the last quarter of training."""
     late = [row["policies"]["victim"]["0"] for row in outcome.rows][-max(1, len(outcome.rows) // 4) :]
@@ -35,7 +43,7 @@ def _cases(mode: Mode, network: NetworkKind) -> Sequence[Case]:
     settings = settings_of("figure-17", mode, network, partner_play=0.0, **entropy)
     # Plain gradient play spirals outwards slowly from where policies start, near uniform: larger steps show it sooner.
     plain = settings_of("figure-17", mode, network)
-    faster = plain | {"base_rate": max(plain["base_rate"], 0.2 if network == "tabular" else 0.02)}
+    faster = plain | {"base_rate": _SPIRAL_RATES[mode, network]}
     # With samples or an MLP and one lookahead step the policies saturate in a corner instead of cycling.
     short = settings | {"lookahead": 1}
     expected = mode == "exact" and network == "tabular"

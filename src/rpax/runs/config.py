@@ -146,7 +146,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if getattr(self, field.name) is None and field.default is not dataclasses.MISSING:
+            if getattr(self, field.name) is not None:
+                continue
+            if field.default_factory is not dataclasses.MISSING:
+                object.__setattr__(self, field.name, field.default_factory())
+            elif field.default is not dataclasses.MISSING:
                 object.__setattr__(self, field.name, field.default)
         for name in ("hidden_sizes", "sinks", "seeds"):
             value = getattr(self, name)
