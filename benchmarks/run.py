@@ -30,18 +30,11 @@ def main() -> None:
     options = parser.parse_args()
     results = {}
     for title, arguments in SUITE.items():
-        command = [
-            sys.executable,
-            "-m",
-            "rpax",
-            "bench",
-            *arguments,
-            "--json",
-            "--repetitions",
-            str(options.repetitions),
-        ]
-        print(f"{title}: rpax bench {' '.join(arguments)}", file=sys.stderr)
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        rest = [*arguments.split(), "--json", "--repetitions", str(options.repetitions)]
+        print(f"{title}: rpax bench {arguments}", file=sys.stderr)
+        done = subprocess.run(
+            [sys.executable, "-m", "rpax", "bench", *rest], stdout=subprocess.PIPE, check=True, text=True
+        )
         results[title] = {"command": f"rpax bench {arguments}", **json.loads(done.stdout)}
         FOLDER.mkdir(exist_ok=True)
         path = FOLDER / f"{options.machine}.json"

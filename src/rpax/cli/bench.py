@@ -17,7 +17,8 @@ class Command:
     """Measure how fast an algorithm trains: compile time, updates and environment steps per second, memory, phases.
 
     Several values of --lookahead and --envs, and --manipulator-gradient both, are measured one after the other and
-    shown side by side; phases are those of the first. Times are medians over --repetitions in this process; on shared machines compare ratios.
+    shown side by side; phases are those of the first. Times are medians over --repetitions in this process; on shared
+    machines compare ratios.
 
     Examples:
       rpax bench at-rpg matrix/figure-2
