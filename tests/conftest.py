@@ -1,5 +1,6 @@
 """What every test needs before `rpax` and `jax` are imported, and a run that several of them read."""
 
+import gc
 import importlib.util
 import os
 import pathlib
@@ -11,6 +12,8 @@ from jaxtyping import install_import_hook
 
 # Most of the time goes into compiling programs that run for milliseconds, so they are compiled without optimisation.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# As in the command: tracing makes very many objects that live.
+gc.set_threshold(50_000, 20, 100)
 
 #: Modules that take whatever a user writes and refuse it themselves, with a better message; tests give them anything.
 CHECKS_ITSELF = ("rpax.errors", "rpax.objectives", "rpax.runs.config", "rpax.evaluation.sequence_form")

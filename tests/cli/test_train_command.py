@@ -203,10 +203,7 @@ def test_an_interrupted_run_is_saved_exits_130_and_can_be_resumed(tmp_path):
     command = [sys.executable, "-m", "rpax", "train", "sp", "matrix/figure-2", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        metrics, patience = run / "metrics.jsonl", time.monotonic() + 60
-        while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < patience:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+        wait_for(run / "metrics.jsonl", process)
         process.send_signal(signal.SIGINT)
         output, complaint = process.communicate(timeout=60)
     finally:
@@ -224,6 +221,56 @@ def test_an_interrupted_run_is_saved_exits_130_and_can_be_resumed(tmp_path):
     finished = rpax.load(run)
     assert (finished.status, finished.update) == ("finished", 2500)
     assert [row["update"] for row in finished.metrics()] == list(range(1, 2501))
+
+
+def test_interrupted_twice_while_compiling_it_ends_at_once_and_can_be_resumed(tmp_path):
+    run = tmp_path / "run"
+    options = ["--lookahead", "4", "--envs", "4", "--updates", "2", "--out", str(run), "--json", "--quiet"]
+    command = [sys.executable, "-m", "rpax", "train", "at-rpg", "matrix/figure-2", *options]
+    # Optimised and not cached, so that compiling takes seconds.
+    environment = os.environ | {"RPAX_CACHE": "off", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        wait_for(run / "checkpoints" / "update-000000000", process)
+        for _ in range(2):
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+        output, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, complaint
+    assert output == ""
+    assert complaint.splitlines()[-1] == "rpax: interrupted"
+    assert "once more to stop at once" in complaint
+    assert "Traceback" not in complaint
+
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert rpax.load(run).update == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.6, 1.2])
+def test_interrupted_before_training_it_ends_without_a_traceback(tmp_path, seconds):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "rpax", "train", "sp", "matrix/figure-2", "--out", str(run), "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(run / "config.yaml", process)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, complaint
+    assert complaint.splitlines()[-1] == "rpax: interrupted"
+    assert "Traceback" not in complaint
+
+
+def wait_for(path: pathlib.Path, process: subprocess.Popen) -> None:
+    """Until there is something in a file or folder that a process makes."""
+    patience = time.monotonic() + 60
+    while not (path.exists() and path.stat().st_size) and time.monotonic() < patience:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
 
 
 def test_the_run_directory_with_its_config_is_there_before_jax_is_imported(tmp_path):

@@ -42,7 +42,7 @@ def solves(outcome: Outcome) -> bool:
 
 
 def _cases(mode: Mode, network: NetworkKind) -> Sequence[Case]:
-    adversarial = settings_of("figure-2", mode, network, updates=4000 if mode == "exact" else 2000)
+    adversarial = settings_of("figure-2", mode, network)
     cases = [Case("at", "AT", "return −1: Y plays E", _measure, sabotages, adversarial)]
     for lookahead in (2, 3, 4) if mode == "exact" else (3, 4):
         settings = settings_of("figure-2", mode, network, lookahead=lookahead)

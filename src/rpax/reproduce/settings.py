@@ -21,7 +21,7 @@ def rates(lookahead: float, manipulator: float, base: float, updates: int) -> di
 
 _RATES: dict[tuple[str, Mode, NetworkKind], dict[str, Any]] = {
     ("figure-2", "exact", "tabular"): rates(1.0, 5.0, 0.05, 4000),
-    ("figure-2", "sampled", "tabular"): rates(0.5, 1.0, 0.02, 3000),
+    ("figure-2", "sampled", "tabular"): rates(0.5, 1.0, 0.02, 2000),
     ("figure-2", "exact", "mlp"): rates(0.2, 0.5, 0.005, 4000),
     ("figure-2", "sampled", "mlp"): rates(0.1, 0.2, 0.004, 3000),
     ("figure-12", "exact", "tabular"): rates(1.0, 5.0, 0.1, 8000),

@@ -31,7 +31,7 @@ def use_compilation_cache() -> None:
     if os.environ.get("RPAX_CACHE") == "off" or getattr(jax.config, "jax_compilation_cache_dir", None):
         return
     jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
 def _processor() -> str:

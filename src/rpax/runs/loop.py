@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import signal
 import threading
 import time
@@ -129,7 +130,10 @@ class Loop:
 
 @contextlib.contextmanager
 def interruptions() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, so that the loop can end between two chunks; a second one ends at once."""
+    """An event that SIGINT or SIGTERM sets, so that the loop can end between two chunks.
+
+    A second signal does what it would have done without this.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -137,8 +141,10 @@ def interruptions() -> Iterator[threading.Event]:
 
     def handle(number: int, frame: object) -> None:
         if event.is_set():
-            raise KeyboardInterrupt
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
         event.set()
+        os.write(2, b"rpax: stopping when these updates are done; once more to stop at once\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
