@@ -146,7 +146,7 @@ def interruptions() -> Iterator[threading.Event]:
         event.set()
         os.write(2, b"rpax: stopping when these updates are done; once more to stop at once\n")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
     finally:
