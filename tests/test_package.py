@@ -1,6 +1,7 @@
 """The package from outside: what it exports, that it is typed, and that importing it costs nothing."""
 
 import importlib.resources
+import pathlib
 import re
 import subprocess
 import sys
@@ -52,5 +53,10 @@ def test_python_m_rpax_is_the_command():
     assert (ended.returncode, ended.stdout) == (0, f"rpax {rpax.__version__}\n")
 
 
-def test_the_version_has_three_numbers():
-    assert re.fullmatch(r"\d+\.\d+\.\d+", rpax.__version__)
+def test_the_version_is_the_same_everywhere():
+    root = pathlib.Path(__file__).parent.parent
+    assert f"version: {rpax.__version__}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert (
+        re.findall(r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+        == rpax.__version__
+    )

@@ -232,20 +232,41 @@ def test_interrupted_twice_while_compiling_it_ends_at_once_and_can_be_resumed(tm
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         wait_for(run / "checkpoints" / "update-000000000", process)
-        for _ in range(2):
-            time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        assert "once more to stop without saving" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
         output, complaint = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130, complaint
     assert output == ""
     assert complaint.splitlines()[-1] == "rpax: interrupted"
-    assert "once more to stop at once" in complaint
     assert "Traceback" not in complaint
+    assert rpax.load(run).update == 0
 
     assert main(["resume", str(run), "--quiet"]) == 0
     assert rpax.load(run).update == 2
+
+
+def test_interrupted_while_nobody_reads_its_messages_it_still_saves(tmp_path):
+    run = tmp_path / "run"
+    options = ["--exact", "--updates", "1000000", "--log-every", "1", "--out", str(run), "--quiet"]
+    command = [sys.executable, "-m", "rpax", "train", "sp", "matrix/figure-2", *options]
+    reading, writing = os.pipe()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=writing)
+    os.close(writing)
+    try:
+        wait_for(run / "metrics.jsonl", process)
+        os.close(reading)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    stopped = rpax.load(run)
+    assert stopped.status == "interrupted"
+    assert (run / "checkpoints" / f"update-{stopped.update:09d}").is_dir()
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.6, 1.2])
@@ -268,8 +289,9 @@ def test_interrupted_before_training_it_ends_without_a_traceback(tmp_path, secon
 def wait_for(path: pathlib.Path, process: subprocess.Popen) -> None:
     """Until there is something in a file or folder that a process makes."""
     patience = time.monotonic() + 60
-    while not (path.exists() and path.stat().st_size) and time.monotonic() < patience:
+    while not (path.exists() and path.stat().st_size):
         assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience, f"{path} never came"
         time.sleep(0.01)
 
 

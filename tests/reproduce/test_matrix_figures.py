@@ -8,6 +8,7 @@ from rpax.cli.main import main
 from rpax.environments.registry import make
 from rpax.evaluation.rationality import action_gaps
 from rpax.reproduce import EXPERIMENTS
+from rpax.reproduce.experiment import CaseResult
 from rpax.reproduce.runner import all_claims_hold, find_experiments, run_experiment, table_rows
 
 FIGURES = [name for name in EXPERIMENTS if name != "matrix"]
@@ -19,7 +20,7 @@ def silent(title, update, until, rows):
 
 def reproduce(name, mode, network, seeds=5):
     (experiment,) = find_experiments(name)
-    return run_experiment(experiment, modes=(mode,), networks=(network,), seeds=range(seeds), progress=silent)
+    return list(run_experiment(experiment, modes=(mode,), networks=(network,), seeds=range(seeds), progress=silent))
 
 
 def failing(results):
@@ -74,3 +75,19 @@ def test_the_table_shows_gaps_unrounded():
     gap = results[1].outcomes[0].gap("adversary", 1)
     assert f"adversary[1] nearly, gap {gap!r}" in rows[1][3]
     assert rows[0][4] == "1 of 1"
+
+
+def test_an_interrupted_reproduction_keeps_the_cases_that_are_finished(tmp_path, monkeypatch):
+    (experiment,) = find_experiments("figure-2")
+    case = experiment.cases("exact", "tabular")[0]
+    finished = CaseResult(case, "exact", "tabular", (), 0.0)
+
+    def interrupted(*arguments, **options):
+        yield finished
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rpax.reproduce.runner.run_experiment", interrupted)
+    folder = tmp_path / "figure"
+    assert main(["reproduce", "figure-2", "--out", str(folder), "--quiet"]) == 130
+    document = json.loads((folder / "figure-2.json").read_text(encoding="utf-8"))
+    assert [kept["label"] for kept in document["cases"]] == [case.label]

@@ -131,6 +131,8 @@ def test_a_time_limit_stops_and_saves_and_is_no_part_of_the_run_that_goes_on(tmp
 
 
 def test_the_first_signal_asks_to_stop_the_second_stops_and_the_handlers_are_given_back():
+    # In a background job of a shell SIGINT is ignored, and would stay so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with interruptions() as interrupted:
         assert not interrupted.is_set()

@@ -1,5 +1,6 @@
 """Entry point: finds the verb, runs it, and turns what goes wrong into one line and an exit status."""
 
+import contextlib
 import gc
 import importlib
 import os
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rpax: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("rpax: interrupted", file=sys.stderr)
+        # Ctrl-C also ends what reads our output, as in `rpax train … 2>&1 | tee log`.
+        with contextlib.suppress(OSError):
+            print("rpax: interrupted", file=sys.stderr, flush=True)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -78,9 +81,11 @@ def _end_at_once(number: int, frame: object) -> None:
     Raising an exception instead would be lost inside callbacks of JAX, or unwind a compilation that still runs in other
     threads, which crashes.
     """
-    show_cursor = b"\x1b[?25h\n" if sys.stderr.isatty() else b""
-    os.write(2, show_cursor + b"rpax: interrupted\n")
-    os._exit(INTERRUPTED)
+    try:
+        show_cursor = b"\x1b[?25h\n" if os.isatty(2) else b""
+        os.write(2, show_cursor + b"rpax: interrupted\n")
+    finally:
+        os._exit(INTERRUPTED)
 
 
 def help_text() -> str:

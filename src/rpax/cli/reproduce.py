@@ -77,7 +77,7 @@ class Command:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        from rpax.reproduce.runner import experiment_to_dict, run_experiment, write_results
+        from rpax.reproduce.runner import experiment_to_dict, run_experiment, write_document, write_results
 
         console = Console(stderr=True)
         columns = [
@@ -92,13 +92,17 @@ class Command:
             def progress(title: str, update: int, until: int, rows: Any) -> None:
                 bar.update(task, description=title, completed=update, total=until, latest=latest_returns(rows))
 
-            results = run_experiment(
+            results: list[CaseResult] = []
+            for result in run_experiment(
                 experiment,
                 modes=("exact", "sampled") if self.mode == "both" else (self.mode,),
                 networks=("tabular", "mlp") if self.network == "both" else (self.network,),
                 seeds=tuple(range(self.seed, self.seed + self.seeds)),
                 progress=progress,
-            )
+            ):
+                # At once, so that an interruption loses no case that is finished.
+                results.append(result)
+                write_document(experiment, results, folder)
         written = write_results(experiment, results, folder)
         if not self.json:
             _print_table(experiment, results)

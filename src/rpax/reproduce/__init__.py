@@ -8,7 +8,7 @@ EXPERIMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "figure-14": ("six algorithms on a general-sum game", ("figure_14",)),
     "figure-17": ("rock-paper-scissors cycles, enough lookahead settles", ("figure_17",)),
     "matrix": (
-        "all matrix games, tabular and MLP",
+        "all of these games (--network both: with MLPs too)",
         ("figure_2", "figure_12", "figure_13", "figure_14", "figure_17"),
     ),
 }

@@ -5,7 +5,7 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,12 @@ def run_experiment(
     networks: Iterable[NetworkKind],
     seeds: Sequence[int],
     progress: Progress,
-) -> list[CaseResult]:
-    """Train every case of an experiment, all seeds of a case at once."""
-    return [
-        run_case(experiment, case, mode, network, seeds, progress)
-        for network in networks
-        for mode in modes
-        for case in experiment.cases(mode, network)
-    ]
+) -> Iterator[CaseResult]:
+    """Train every case of an experiment, one after the other, all seeds of a case at once."""
+    for network in networks:
+        for mode in modes:
+            for case in experiment.cases(mode, network):
+                yield run_case(experiment, case, mode, network, seeds, progress)
 
 
 def run_case(
@@ -87,11 +85,17 @@ def rational_cell(outcome: Outcome) -> str:
 
 def write_results(experiment: Experiment, results: Sequence[CaseResult], folder: pathlib.Path) -> list[pathlib.Path]:
     """Write ``<experiment>.json`` and ``<experiment>.png`` into ``folder``."""
-    document = folder / f"{experiment.name}.json"
-    document.write_text(json.dumps(experiment_to_dict(experiment, results), indent=1) + "\n", encoding="utf-8")
+    document = write_document(experiment, results, folder)
     picture = folder / f"{experiment.name}.png"
     draw_experiment(experiment, results, picture)
     return [document, picture]
+
+
+def write_document(experiment: Experiment, results: Sequence[CaseResult], folder: pathlib.Path) -> pathlib.Path:
+    """Write ``<experiment>.json`` into ``folder``, over an earlier one."""
+    document = folder / f"{experiment.name}.json"
+    document.write_text(json.dumps(experiment_to_dict(experiment, results), indent=1) + "\n", encoding="utf-8")
+    return document
 
 
 def experiment_to_dict(experiment: Experiment, results: Sequence[CaseResult]) -> dict[str, Any]:

@@ -83,10 +83,10 @@ class Loop:
             NonFiniteError: some agent's parameters or gradients are not finite.
         """
         start = saved = self.clock()
-        if self.update == 0:
-            self._save()
         reason: Reason = "finished"
         with interruptions() as interrupted:
+            if self.update == 0:
+                self._save()
             while self.update < self.until:
                 self._one_chunk()
                 now = self.clock()
@@ -99,7 +99,7 @@ class Loop:
                 if now - saved >= 60 * self.checkpoint_minutes:
                     self._save()
                     saved = now
-        self._save()
+            self._save()
         return reason
 
     def _one_chunk(self) -> None:
@@ -144,7 +144,9 @@ def interruptions() -> Iterator[threading.Event]:
             signal.signal(number, before[number])
             signal.raise_signal(number)
         event.set()
-        os.write(2, b"rpax: stopping when these updates are done; once more to stop at once\n")
+        # Nobody may be reading any more.
+        with contextlib.suppress(OSError):
+            os.write(2, b"rpax: stopping after the updates in progress; once more to stop without saving them\n")
 
     before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
