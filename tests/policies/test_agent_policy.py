@@ -100,11 +100,12 @@ def random_view(head: str, actions: int, terms: int, seed: int, *, masked: bool)
     state, action = rng.integers(STATES, size=(4, terms, 2)), rng.integers(actions, size=(4, terms, 2))
     legal = rng.random((4, terms, 2, actions)) < 0.5
     np.put_along_axis(legal, action[..., None], True, axis=-1)
-    return View(head, jnp.eye(STATES)[state], jnp.asarray(legal) if masked else None, jnp.asarray(action))
+    first = jnp.zeros(action.shape, bool)
+    return View(head, jnp.eye(STATES)[state], jnp.asarray(legal) if masked else None, jnp.asarray(action), first)
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_log_probabilities_stand_in_the_order_of_the_views_and_entropy_is_the_mean_over_all(masked):
+def test_log_probabilities_and_entropies_stand_in_the_order_of_the_views(masked):
     """Three views of 2, 1 and 3 terms, each with its own head's table, one step after the other in plain NumPy."""
     policy = make_agent_policy(UNEQUAL, (0, 1), shared=False, make_network=Tabular)
     parameters = policy.init(key_data(5))
@@ -125,5 +126,6 @@ def test_log_probabilities_stand_in_the_order_of_the_views_and_entropy_is_the_me
             log_prob[where] = np.log(p[view.action[time, term, env]])
             entropy[where] = -sum(x * np.log(x) for x in p if x > 0)
         column += view.action.shape[1]
-    assert_allclose(policy.log_prob(parameters, recorded), log_prob, rtol=1e-12, atol=1e-15)
-    assert_allclose(policy.entropy(parameters, recorded), entropy.mean(), rtol=1e-12)
+    found = policy.evaluate(parameters, recorded)
+    assert_allclose(found[0], log_prob, rtol=1e-12, atol=1e-15)
+    assert_allclose(found[1], entropy, rtol=1e-12)

@@ -10,7 +10,7 @@ import pytest
 
 import rpax
 from rpax.runs.config import TrainConfig
-from rpax.training import manipulator_update, step
+from rpax.training import blocks, manipulator_update, step
 from rpax.training.critic_update import init_critics
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import look_ahead
@@ -123,6 +123,16 @@ def test_closed_form_equals_autodiff_in_every_setting(settings):
     assert_methods_agree(problem, a_state(problem, used=True), both_gradients(problem))
 
 
+def test_blocks_of_time_change_nothing(monkeypatch):
+    problem = tiny_problem("ad-rpg", base_optimizer="adam", lookahead=2, entropy=0.02, options={"partner_play": 0.1})
+    state = a_state(problem, used=True)
+    whole, _ = both_gradients(problem)(state)
+    monkeypatch.setattr(blocks, "MOST_ROWS", 1)
+    in_blocks, _ = both_gradients(problem)(state)
+    for name in problem.manipulators:
+        assert relative_error(in_blocks["closed-form"][name].gradient, whole["closed-form"][name].gradient) < 1e-12
+
+
 def error_when(monkeypatch, problem: Problem, name: str, replacement) -> float:
     """How wrong the closed form becomes when one of its pieces is replaced."""
     state = a_state(problem, used=True)
@@ -150,9 +160,8 @@ def test_the_curvature_of_the_base_policy_carries_gradient(monkeypatch):
     """Without ∇_θ⟨d, g⟩ (all edges and the entropy term) lookahead beyond one step is wrong."""
     through = manipulator_update._through_gradient
 
-    def without_curvature(problem, base, record, direction):
-        credit, curvature = through(problem, base, record, direction)
-        return credit, jax.tree.map(jnp.zeros_like, curvature)
+    def without_curvature(*arguments):
+        return jax.tree.map(jnp.zeros_like, through(*arguments))
 
     problem = tiny_problem("at-rpg", base_optimizer="sgd", lookahead=3, entropy=0.02)
     assert error_when(monkeypatch, problem, "_through_gradient", without_curvature) > 1e-4

@@ -109,8 +109,8 @@ def test_chunks_are_what_the_recorded_actions_lead_to(shared):
                 assert chunk.done[t, pairing, env] == first
                 assert_allclose(chunk.episode_returns[t, pairing, env], total if first else [0, 0], rtol=1e-14)
                 state, total = (0, np.zeros(2)) if first else (following, total)
-            for seen in chunk.observations:
-                assert_array_equal(seen[STEPS, pairing, env], np.eye(3)[state])
+            for seen in chunk.last:
+                assert_array_equal(seen[pairing, env], np.eye(3)[state])
             assert int(streams.state.number[pairing, env]) == state
             assert bool(streams.first[pairing, env]) == first
             assert_allclose(streams.episode_return[pairing, env], total, rtol=1e-14)
@@ -130,8 +130,8 @@ def test_every_agent_plays_its_own_policy_wherever_it_sits(shared):
     one = {(n, head): softmax(its["params"]["table"])[:, 1] for n in AGENTS for head, its in parameters[n].items()}
     (chunk, _), _ = play_two_chunks(shared=shared)
     for pairing, seat in itertools.product(range(len(PAIRINGS)), (0, 1)):
-        met = chunk.observations[seat][:-1, pairing].sum(axis=(0, 1))
-        drawn = np.einsum("te,tes->s", chunk.actions[:, pairing, :, seat], chunk.observations[seat][:-1, pairing])
+        met = chunk.observations[seat][:, pairing].sum(axis=(0, 1))
+        drawn = np.einsum("te,tes->s", chunk.actions[:, pairing, :, seat], chunk.observations[seat][:, pairing])
         scores = {who: np.abs(drawn - met * p).max() / np.sqrt(met * p * (1 - p)).max() for who, p in one.items()}
         own = (PAIRINGS[pairing][seat], "shared" if shared else f"seat_{seat}")
         p = one[own]
@@ -148,7 +148,7 @@ def test_seats_pairings_environments_and_steps_draw_independently(shared):
     drawn = []
     for seat, pairing in slots:
         head = parameters[PAIRINGS[pairing][seat]]["shared" if shared else f"seat_{seat}"]
-        one = chunk.observations[seat][:-1, pairing] @ softmax(head["params"]["table"])[:, 1]
+        one = chunk.observations[seat][:, pairing] @ softmax(head["params"]["table"])[:, 1]
         drawn.append((chunk.actions[:, pairing, :, seat] - one) / np.sqrt(one * (1 - one)))
     drawn = np.stack(drawn, axis=-1)
 
@@ -192,15 +192,12 @@ def random_chunk(*, masked: bool) -> Chunk:
     """Every entry of the fields that views read is different, so nothing can be mixed up unnoticed."""
     shape = (3, len(PAIRINGS), 2)  # time, pairings, envs
     count = np.arange(np.prod(shape)).reshape(shape)
-    seen = tuple(
-        jnp.asarray(np.concatenate([np.stack([count, -count], axis=-1) + 1000 * seat, np.full((1, 4, 2, 2), -1)]))
-        for seat in (0, 1)
-    )
+    seen = tuple(jnp.asarray(np.stack([count, -count], axis=-1) + 1000 * seat) for seat in (0, 1))
     legal = tuple(jnp.asarray(np.stack([count % (seat + 2) == 0, count % 5 != 0], axis=-1)) for seat in (0, 1))
     zeros = jnp.zeros((*shape, 2))
     never = jnp.zeros(shape, bool)
     actions = jnp.asarray(np.stack([count, count + 500], axis=-1))
-    return Chunk(seen, legal if masked else None, actions, zeros, zeros, never, never, zeros)
+    return Chunk(seen, None, legal if masked else None, actions, zeros, zeros, never, never, zeros)
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -217,7 +214,7 @@ def test_views_hold_what_was_seen_and_done_in_their_slots(shared, masked):
         assert [(view.head, view.action.shape[1]) for view in found] == runs
     observation, action = (np.concatenate([getattr(v, f) for v in found], axis=1) for f in ("observation", "action"))
     for position, (seat, pairing) in enumerate(SLOTS):
-        assert_array_equal(observation[:, position], chunk.observations[seat][:-1, pairing])
+        assert_array_equal(observation[:, position], chunk.observations[seat][:, pairing])
         assert_array_equal(action[:, position], chunk.actions[:, pairing, :, seat])
         if masked:
             legal = np.concatenate([view.legal for view in found], axis=1)

@@ -13,7 +13,7 @@ import jax
 from rpax.objectives.edges import Objective
 from rpax.runs.config import TrainConfig
 from rpax.runs.session import make_environment, make_trainer
-from rpax.training.critic_update import update_critics
+from rpax.training.critic_update import CriticBatch, update_critics
 from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.problem import Problem, TrainState
 from rpax.training.rollout import roll_out
@@ -165,10 +165,10 @@ def _manipulator_gradient(problem: Problem, state: TrainState, prepared: Any) ->
 def _critics(problem: Problem, state: TrainState, prepared: Any) -> Any:
     _, trace, outer = prepared
     first = first_step(trace)
-    batches = [(problem.plan.lookahead_pairings, first.chunk, first.targets)]
+    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets)]
     if outer is not None:
-        batches.append((problem.plan.outer_pairings, outer.chunk, outer.targets))
-    return update_critics(problem, state, batches)
+        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, outer.targets))
+    return update_critics(problem, state.key, state, batches)
 
 
 _PHASES: dict[str, Callable[[Problem, TrainState, Any], Any]] = {

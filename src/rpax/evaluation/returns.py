@@ -48,7 +48,7 @@ def _first_episodes(
     """The return of the first episode of each environment, which ends within the horizon."""
     key_start, key_play = jax.random.split(key)
     pairings = problem.plan.all_pairings
-    streams = start_streams(problem.environment, key_start, len(pairings), envs)
+    streams = start_streams(problem.environment, key_start, len(pairings), envs, problem.memory_units)
     horizon = problem.environment.horizon
     chunk, _ = roll_out(problem.environment, problem.policies, parameters, pairings, key_play, streams, horizon)
     ended_before = jnp.cumsum(chunk.done, axis=0) - chunk.done

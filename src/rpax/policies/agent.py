@@ -24,12 +24,16 @@ class View(NamedTuple):
         observation: what the agent saw.
         legal: what it was allowed to do, or ``None`` for everything.
         action: what it did.
+        first: whether the step starts an episode, before which the agent remembers nothing.
+        memory: what the agent carried when the chunk began, ``None`` where nobody remembers anything.
     """
 
     head: str
     observation: Shaped[Array, "time terms envs ..."]
     legal: Bool[Array, "time terms envs actions"] | None
     action: Int[Array, "time terms envs"]
+    first: Bool[Array, "time terms envs"]
+    memory: Float[Array, "terms envs units"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,42 +50,88 @@ class AgentPolicy:
     head_of_seat: dict[int, str]
     spaces: tuple[SeatSpace, SeatSpace]
 
+    @property
+    def memory_units(self) -> int:
+        """The size of what the agent carries from step to step; 0 without memory."""
+        return max(network.memory_units for network in self.networks.values())  # type: ignore[attr-defined]
+
     def init(self, key: Key) -> Parameters:
         """Fresh parameters for every head."""
-        seat_of_head = {head: seat for seat, head in reversed(self.head_of_seat.items())}
         keys = jax.random.split(key, len(self.networks))
         parameters = {}
         for key_head, (head, network) in zip(keys, self.networks.items(), strict=True):
-            space = self.spaces[seat_of_head[head]]
-            parameters[head] = network.init(key_head, jnp.zeros(space.observation_shape, jnp.result_type(float)))
+            observation = jnp.zeros(self._space(head).observation_shape, jnp.result_type(float))
+            inputs = [self._as_input(head, observation)]
+            if self.memory_units:
+                inputs.append(jnp.zeros(self.memory_units, jnp.result_type(float)))
+            parameters[head] = network.init(key_head, *inputs)
         return parameters
 
     def logits(
         self, parameters: Parameters, head: str, observation: Shaped[Array, "..."]
     ) -> Float[Array, "*batch actions"]:
-        """The head's logits for a batch of observations."""
-        return self.networks[head].apply(parameters[head], observation)  # type: ignore[return-value]
+        """The logits of a head without memory for a batch of observations."""
+        assert not self.memory_units, "agents with memory act step by step"
+        network, inputs = self.networks[head], self._as_input(head, observation)
+        return network.apply(parameters[head], inputs)  # type: ignore[return-value]
 
-    def log_prob(self, parameters: Parameters, views: tuple[View, ...]) -> Float[Array, "time terms envs"]:
-        """log π(a_t | o_t) of the recorded actions, the views side by side."""
-        parts = [
-            categorical.log_prob(self.logits(parameters, view.head, view.observation), view.action, view.legal)
-            for view in views
-        ]
-        return jnp.concatenate(parts, axis=1)
+    def act(
+        self,
+        parameters: Parameters,
+        head: str,
+        observation: Shaped[Array, "..."],
+        first: Bool[Array, "*batch"],
+        memory: Float[Array, "*batch units"] | None,
+    ) -> tuple[Float[Array, "*batch actions"], Float[Array, "*batch units"] | None]:
+        """The head's logits, and what the agent carries to the next step. Nothing is remembered across episodes.
 
-    def entropy(self, parameters: Parameters, views: tuple[View, ...]) -> Float[Array, ""]:
-        """The mean over all recorded steps of the entropy of π(· | o_t)."""
-        parts = [
-            categorical.entropy(self.logits(parameters, view.head, view.observation), view.legal) for view in views
-        ]
-        return jnp.concatenate(parts, axis=1).mean()
+        ``memory`` may be wider than this agent's own: the rest is left alone.
+        """
+        if not self.memory_units:
+            return self.logits(parameters, head, observation), memory
+        assert memory is not None, "rollouts carry memory for agents that have one"
+        own = jnp.where(first[..., None], 0.0, memory[..., : self.memory_units])
+        inputs = self._as_input(head, observation)
+        stepped: Any = self.networks[head].apply(parameters[head], inputs, own)
+        return stepped[0], jnp.concatenate([stepped[1], memory[..., self.memory_units :]], axis=-1)
+
+    def evaluate(
+        self, parameters: Parameters, views: tuple[View, ...]
+    ) -> tuple[Float[Array, "time terms envs"], Float[Array, "time terms envs"]]:
+        """log π(a_t | o_t) of the recorded actions and the entropy of π(· | o_t), the views side by side."""
+        log_prob, entropy = [], []
+        for view in views:
+            logits = self._logits_of(parameters, view)
+            log_prob.append(categorical.log_prob(logits, view.action, view.legal))
+            entropy.append(categorical.entropy(logits, view.legal))
+        return jnp.concatenate(log_prob, axis=1), jnp.concatenate(entropy, axis=1)
+
+    def _logits_of(self, parameters: Parameters, view: View) -> Float[Array, "time terms envs actions"]:
+        if not self.memory_units:
+            return self.logits(parameters, view.head, view.observation)
+
+        def one_step(memory: Any, step: tuple[Array, Array]) -> tuple[Any, Array]:
+            observation_t, first_t = step
+            logits_t, memory = self.act(parameters, view.head, observation_t, first_t, memory)
+            return memory, logits_t
+
+        return jax.lax.scan(one_step, view.memory, (view.observation, view.first))[1]
 
     def table(
         self, parameters: Parameters, seat: int, observations: Shaped[Array, "states ..."]
     ) -> Float[Array, "states actions"]:
         """The action probabilities in every state of a small game."""
         return categorical.probabilities(self.logits(parameters, self.head_of_seat[seat], observations))
+
+    def _space(self, head: str) -> SeatSpace:
+        return self.spaces[next(seat for seat, name in sorted(self.head_of_seat.items()) if name == head)]
+
+    def _as_input(self, head: str, observation: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+        """The observation as the network wants it: as an image, or flat."""
+        shape = self._space(head).observation_shape
+        if self.networks[head].takes_images or len(shape) == 1:  # type: ignore[attr-defined]
+            return observation
+        return observation.reshape(*observation.shape[: observation.ndim - len(shape)], -1)
 
 
 def make_agent_policy(

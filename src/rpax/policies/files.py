@@ -13,10 +13,18 @@ from safetensors.numpy import save_file
 from rpax.environments.protocol import SeatSpace
 from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
-from rpax.policies.networks import MLP, Tabular
+from rpax.policies.networks import CNN, GRU, MLP, Tabular
 
 SCHEMA = 1
 _MOST_BYTES = 2_000_000_000
+_NETWORKS: dict[str, type[Any]] = {"tabular": Tabular, "mlp": MLP, "cnn": CNN, "gru": GRU}
+#: What a file says of each kind of network beside its outputs.
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "tabular": (),
+    "mlp": ("hidden_sizes", "activation"),
+    "cnn": ("hidden_sizes", "activation", "channels"),
+    "gru": ("hidden_sizes", "activation", "memory_units"),
+}
 
 
 def save_policy(path: pathlib.Path, policy: AgentPolicy, parameters: Parameters, **about: str) -> None:
@@ -67,10 +75,22 @@ def _parameters_of(policy: AgentPolicy, arrays: dict[str, np.ndarray]) -> Parame
 
 
 def _describe_network(network: nn.Module) -> dict[str, Any]:
-    if isinstance(network, MLP):
-        return {"kind": "mlp", "outputs": network.num_outputs, "hidden_sizes": list(network.hidden_sizes)}
-    assert isinstance(network, Tabular), "no other networks exist"
-    return {"kind": "tabular", "outputs": network.num_outputs}
+    about: dict[str, Any] = {"kind": type(network).__name__.lower(), "outputs": network.num_outputs}  # type: ignore[attr-defined]
+    return about | {name: _plain(getattr(network, name)) for name in _SETTINGS[about["kind"]]}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _network_of(about: dict[str, Any]) -> nn.Module:
+    kind = about["kind"]
+    if kind not in _NETWORKS:
+        raise InputError(f"network kind {shown(kind)} is unknown; use the rpax that wrote it")
+    # Files of older versions leave settings out that did not exist then; their defaults are what was meant.
+    given = {name: about[name] for name in _SETTINGS[kind] if name in about}
+    settings = {name: tuple(map(int, value)) if isinstance(value, list) else value for name, value in given.items()}
+    return _NETWORKS[kind](int(about["outputs"]), **settings)
 
 
 def _describe_space(space: SeatSpace) -> dict[str, Any]:
@@ -87,10 +107,7 @@ def _policy_of(header: dict[str, Any]) -> AgentPolicy:
         raise InputError(f"policy format {header['schema']} is not {SCHEMA}; use the rpax that wrote it")
     networks: dict[str, nn.Module] = {}
     for head, about in header["networks"].items():
-        outputs = int(about["outputs"])
-        if about["kind"] not in ("mlp", "tabular"):
-            raise InputError(f"network kind {shown(about['kind'])} is unknown; use the rpax that wrote it")
-        networks[head] = MLP(outputs, tuple(about["hidden_sizes"])) if about["kind"] == "mlp" else Tabular(outputs)
+        networks[head] = _network_of(about)
     spaces = [
         SeatSpace(
             tuple(about["observation_shape"]),

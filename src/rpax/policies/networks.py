@@ -1,12 +1,19 @@
-"""Networks: from an observation batch to logits or values."""
+"""Networks: from an observation batch to logits or values.
 
-from collections.abc import Sequence
+``Tabular``, ``MLP`` and ``GRU`` take flat observations (the last axis), ``CNN`` takes images (the last three).
+``memory_units`` is the size of what a recurrent network carries from step to step, 0 for all others.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Shaped
 
 _INITIAL_LOGIT_SCALE = 0.1
+Activation = Literal["tanh", "relu"]
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": nn.tanh, "relu": nn.relu}
 
 
 class Tabular(nn.Module):
@@ -18,6 +25,9 @@ class Tabular(nn.Module):
     num_outputs: int
     scale: float = _INITIAL_LOGIT_SCALE
 
+    memory_units: ClassVar[int] = 0
+    takes_images: ClassVar[bool] = False
+
     @nn.compact
     def __call__(self, observation: Shaped[Array, "*batch states"]) -> Float[Array, "*batch outputs"]:
         """Look the rows up."""
@@ -27,22 +37,95 @@ class Tabular(nn.Module):
 
 
 class MLP(nn.Module):
-    """Fully connected layers with tanh between them; orthogonal initialisation (√2 inside, ``output_scale`` last).
+    """Fully connected layers; orthogonal initialisation (√2 inside, ``output_scale`` last).
 
-    The paper's actor is 64×64 with output scale 0.01, its critic 64×64 with output scale 1.
+    The paper's actor is 64×64 tanh with output scale 0.01 (512×512 ReLU in Hanabi), its critic has output scale 1.
     """
 
     num_outputs: int
     hidden_sizes: Sequence[int] = (64, 64)
     output_scale: float = 0.01
+    activation: Activation = "tanh"
+
+    memory_units: ClassVar[int] = 0
+    takes_images: ClassVar[bool] = False
 
     @nn.compact
     def __call__(self, observation: Shaped[Array, "*batch features"]) -> Float[Array, "*batch outputs"]:
         """Apply the layers to the last axis."""
+        hidden = jnp.asarray(observation, jnp.result_type(float))
+        for size in self.hidden_sizes:
+            hidden = _ACTIVATIONS[self.activation](_dense(size)(hidden))
+        return _dense(self.num_outputs, self.output_scale)(hidden)
+
+
+class CNN(nn.Module):
+    """3×3 convolutions that keep the image's size, then fully connected layers.
+
+    Attributes:
+        num_outputs: logits or values.
+        channels: of each convolution.
+        hidden_sizes: of the fully connected layers.
+        output_scale: of the last layer's initialisation.
+        activation: after every layer but the last.
+    """
+
+    num_outputs: int
+    channels: Sequence[int] = (32, 32)
+    hidden_sizes: Sequence[int] = (64,)
+    output_scale: float = 0.01
+    activation: Activation = "relu"
+
+    memory_units: ClassVar[int] = 0
+    takes_images: ClassVar[bool] = True
+
+    @nn.compact
+    def __call__(self, observation: Shaped[Array, "*batch height width features"]) -> Float[Array, "*batch outputs"]:
+        """Apply the layers to the last three axes."""
+        precision = jnp.result_type(float)
+        *batch, height, width, features = observation.shape
+        hidden = jnp.asarray(observation, precision).reshape(-1, height, width, features)
+        for channels in self.channels:
+            inside = nn.initializers.orthogonal(2**0.5)
+            hidden = nn.Conv(channels, (3, 3), kernel_init=inside, param_dtype=precision)(hidden)
+            hidden = _ACTIVATIONS[self.activation](hidden)
+        hidden = hidden.reshape(*batch, -1)
+        for size in self.hidden_sizes:
+            hidden = _ACTIVATIONS[self.activation](_dense(size)(hidden))
+        return _dense(self.num_outputs, self.output_scale)(hidden)
+
+
+class GRU(nn.Module):
+    """Fully connected layers, a gated recurrent unit, and an output layer.
+
+    Attributes:
+        num_outputs: logits.
+        hidden_sizes: of the fully connected layers before the unit.
+        memory_units: what the unit carries from step to step; 0 at the start of an episode.
+        output_scale: of the last layer's initialisation.
+        activation: after each fully connected layer.
+    """
+
+    num_outputs: int
+    hidden_sizes: Sequence[int] = (64,)
+    memory_units: int = 64
+    output_scale: float = 0.01
+    activation: Activation = "tanh"
+
+    takes_images: ClassVar[bool] = False
+
+    @nn.compact
+    def __call__(
+        self, observation: Shaped[Array, "*batch features"], memory: Float[Array, "*batch units"]
+    ) -> tuple[Float[Array, "*batch outputs"], Float[Array, "*batch units"]]:
+        """One step: outputs, and the memory after it."""
         precision = jnp.result_type(float)
         hidden = jnp.asarray(observation, precision)
         for size in self.hidden_sizes:
-            inside = nn.initializers.orthogonal(2**0.5)
-            hidden = nn.tanh(nn.Dense(size, kernel_init=inside, param_dtype=precision)(hidden))
-        last = nn.initializers.orthogonal(self.output_scale)
-        return nn.Dense(self.num_outputs, kernel_init=last, param_dtype=precision)(hidden)
+            hidden = _ACTIVATIONS[self.activation](_dense(size)(hidden))
+        memory, hidden = nn.GRUCell(self.memory_units, param_dtype=precision)(memory, hidden)
+        return _dense(self.num_outputs, self.output_scale)(hidden), memory
+
+
+def _dense(size: int, scale: float = 2**0.5) -> nn.Dense:
+    return nn.Dense(size, kernel_init=nn.initializers.orthogonal(scale), param_dtype=jnp.result_type(float))

@@ -78,11 +78,21 @@ class TrainConfig:
     """The fixed partner of `br`, given like --victim."""
 
     network: Annotated[
-        Literal["tabular", "mlp"] | None, arg(metavar="{tabular,mlp}", help_behavior_hint=_BY_PRESET)
+        Literal["tabular", "mlp", "cnn", "gru"] | None,
+        arg(metavar="{tabular,mlp,cnn,gru}", help_behavior_hint=_BY_PRESET),
     ] = None
-    """Policies and critics: a table (softmax) over the game's states, or fully connected layers."""
+    """Policies and critics: a table (softmax) over the game's states, fully connected layers, convolutions before them
+    (for images), or a recurrent unit after them (policies only, for games that need memory)."""
     hidden_sizes: Annotated[tuple[int, ...] | None, arg(metavar="INT …", help_behavior_hint=_BY_PRESET)] = None
-    """Widths of the MLP's hidden layers."""
+    """Widths of the fully connected layers."""
+    activation: Annotated[Literal["tanh", "relu"] | None, arg(metavar="{tanh,relu}", help_behavior_hint=_BY_PRESET)] = (
+        None
+    )
+    """What follows each hidden layer."""
+    channels: Annotated[tuple[int, ...] | None, arg(metavar="INT …", help_behavior_hint=_BY_PRESET)] = None
+    """Channels of the CNN's 3×3 convolutions."""
+    memory_units: PresetInt = None
+    """Size of the GRU's memory."""
     lookahead: PresetInt = None
     """N, differentiable base updates that a manipulator differentiates through."""
     lookahead_rate: PresetReal = None
@@ -99,6 +109,14 @@ class TrainConfig:
     """Optimiser of the manipulators."""
     critic_optimizer: PresetOptimizer = None
     """Optimiser of the critics."""
+    base_update: Annotated[Literal["pg", "ppo"] | None, arg(metavar="{pg,ppo}", help_behavior_hint=_BY_PRESET)] = None
+    """The base agents' real step: one plain policy-gradient step (the paper's), or PPO. The lookahead stays plain."""
+    ppo_epochs: PresetInt = None
+    """How often PPO goes through a batch."""
+    ppo_minibatches: PresetInt = None
+    """In how many parts PPO takes a batch; must divide --envs."""
+    ppo_clip: PresetReal = None
+    """How far PPO lets a probability ratio move from 1."""
     base_max_norm: PresetReal = None
     """Largest gradient norm of a base agent's real step, 0 for no limit; the lookahead is never clipped."""
     manipulator_max_norm: PresetReal = None
@@ -152,7 +170,7 @@ class TrainConfig:
                 object.__setattr__(self, field.name, field.default_factory())
             elif field.default is not dataclasses.MISSING:
                 object.__setattr__(self, field.name, field.default)
-        for name in ("hidden_sizes", "sinks", "seeds"):
+        for name in ("hidden_sizes", "channels", "sinks", "seeds"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
@@ -184,8 +202,8 @@ class TrainConfig:
 FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 
 _WHOLE, _REAL, _FLAG, _TEXT = "a whole number", "a number", "true or false", "text"
-_POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every")
-_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate")
+_POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every", "ppo_epochs", "ppo_minibatches", "memory_units")
+_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate", "ppo_clip")
 _AT_LEAST_ZERO = (
     "crossplay_weight",
     "entropy",
@@ -200,7 +218,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": PRESETS,
     "sides": ("single", "both"),
     "antagonist": ("separate", "adversary"),
-    "network": ("tabular", "mlp"),
+    "network": ("tabular", "mlp", "cnn", "gru"),
+    "activation": ("tanh", "relu"),
+    "base_update": ("pg", "ppo"),
     "base_optimizer": ("sgd", "adam"),
     "manipulator_optimizer": ("sgd", "adam"),
     "critic_optimizer": ("sgd", "adam"),
@@ -251,9 +271,9 @@ def _rule_broken(name: str, value: Any) -> str | None:
     if name == "environment_options":
         plain = isinstance(value, dict) and _is_plain(value)
         return None if plain else "options that YAML can hold: numbers, text, lists and mappings"
-    if name == "hidden_sizes":
+    if name in ("hidden_sizes", "channels"):
         sizes = isinstance(value, tuple) and value and all(type(v) is int and 1 <= v <= _MOST_UNITS for v in value)
-        return None if sizes else "a list of layer widths like 64 64"
+        return None if sizes else f"a list of layer widths like {'64 64' if name == 'hidden_sizes' else '32 32'}"
     if name == "sinks":
         known = isinstance(value, tuple) and all(sink in ("tensorboard", "wandb") for sink in value)
         return None if known else "a list of tensorboard and wandb"

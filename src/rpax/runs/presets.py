@@ -12,6 +12,13 @@ PRESETS = ("fast", "paper")
 
 _COMMON: dict[str, Any] = {
     "hidden_sizes": (64, 64),
+    "activation": "tanh",
+    "channels": (32, 32),
+    "memory_units": 64,
+    "base_update": "pg",
+    "ppo_epochs": 4,
+    "ppo_minibatches": 4,
+    "ppo_clip": 0.2,
     "entropy": 0.0,
     "manipulator_entropy": 0.0,
     "shaping": 1.0,
@@ -104,7 +111,9 @@ def preset_values(
     if name == "paper":
         values |= _MATRIX_PAPER
     else:
-        values |= _MATRIX_FAST | _FAST_RATES[exact, network or _MATRIX_FAST["network"]]
+        # Whether a network makes sense in a tabular game is checked where the game is known.
+        kind = "tabular" if (network or _MATRIX_FAST["network"]) == "tabular" else "mlp"
+        values |= _MATRIX_FAST | _FAST_RATES[exact, kind]
     if not environment.startswith("matrix/"):
         values |= {"steps": 8}
     return values

@@ -1,6 +1,7 @@
 """The base agents' objective and its gradient."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ from rpax.estimators.loaded_dice import loaded_dice
 from rpax.objectives.plan import Term
 from rpax.policies.agent import AgentPolicy, Parameters, View
 from rpax.training.problem import Problem
-from rpax.training.rollout import Chunk, actor_slots, other_slots, views
+from rpax.training.recorded import sum_over_views
+from rpax.training.rollout import Chunk, Slot, actor_slots, other_slots, views
 
 
 def term_advantages(
@@ -27,27 +29,49 @@ def term_advantages(
     return jax.lax.stop_gradient(normalize_pooled(weighted) if problem.numbers.normalize else weighted)
 
 
+class PolicyGradient(NamedTuple):
+    """A gradient, and the mean entropy in nats of the policy it was taken at."""
+
+    gradient: Parameters
+    entropy: Float[Array, ""]
+
+
 def policy_gradient(
     policy: AgentPolicy,
     parameters: Parameters,
-    recorded: tuple[View, ...],
+    chunk: Chunk,
+    slots: Sequence[Slot],
     advantage: Float[Array, "time terms envs"],
     entropy: float = 0.0,
-) -> Parameters:
-    """∇_θ [ mean_{e,t} Ã_{e,t} log π_θ(a_t | o_t) + β H ]: first order, Loaded DiCE has just this gradient."""
+) -> PolicyGradient:
+    """∇_θ [ mean_{e,t} Ã_{e,t} log π_θ(a_t | o_t) + β H ]: first order, Loaded DiCE has just this gradient.
 
-    def objective(parameters: Parameters) -> Array:
-        bonus = entropy * policy.entropy(parameters, recorded) if entropy else 0.0
-        return jnp.mean(advantage * policy.log_prob(parameters, recorded)) + bonus
+    Args:
+        policy: whose.
+        parameters: θ.
+        chunk: what was recorded.
+        slots: where the agent sits, one for each term.
+        advantage: Ã.
+        entropy: β.
+    """
 
-    return jax.grad(objective)(parameters)
+    def of_block(recorded: tuple[View, ...], advantage_of_block: Array) -> tuple[Parameters, Array]:
+        def objective(parameters: Parameters) -> tuple[Array, Array]:
+            log_prob, entropies = policy.evaluate(parameters, recorded)
+            total = entropies.sum() / advantage.size
+            return jnp.sum(advantage_of_block * log_prob) / advantage.size + entropy * total, total
+
+        return jax.grad(objective, has_aux=True)(parameters)
+
+    return PolicyGradient(*sum_over_views(of_block, chunk, policy, slots, advantage))
 
 
-def base_gradient(problem: Problem, base: str, parameters: Parameters, chunk: Chunk, advantage: Array) -> Parameters:
+def base_gradient(
+    problem: Problem, base: str, parameters: Parameters, chunk: Chunk, advantage: Array
+) -> PolicyGradient:
     """g = ∇_θ L(θ, φ) of one base agent on a recorded chunk: all its edges plus the entropy bonus."""
-    policy = problem.policies[base]
-    recorded = views(chunk, policy, actor_slots(problem.plan.base_terms[base]))
-    return policy_gradient(policy, parameters, recorded, advantage, problem.numbers.entropy)
+    slots = actor_slots(problem.plan.base_terms[base])
+    return policy_gradient(problem.policies[base], parameters, chunk, slots, advantage, problem.numbers.entropy)
 
 
 def manipulator_terms(problem: Problem, base: str, manipulator: str) -> tuple[np.ndarray, tuple[Term, ...]]:
@@ -73,11 +97,11 @@ def base_surrogate(
     """
     policy = problem.policies[base]
     recorded = views(chunk, policy, actor_slots(problem.plan.base_terms[base]))
-    log_prob = policy.log_prob(parameters, recorded)
+    log_prob, entropy = policy.evaluate(parameters, recorded)
     for manipulator in problem.manipulators_of(base):
         positions, terms = manipulator_terms(problem, base, manipulator)
         its_policy = problem.policies[manipulator]
         its_views = views(chunk, its_policy, other_slots(terms))
-        log_prob = log_prob.at[:, positions].add(its_policy.log_prob(manipulators[manipulator], its_views))
-    bonus = problem.numbers.entropy * policy.entropy(parameters, recorded)
-    return jnp.mean(loaded_dice(log_prob, advantage, first, problem.numbers.dice_decay)) + bonus
+        log_prob = log_prob.at[:, positions].add(its_policy.evaluate(manipulators[manipulator], its_views)[0])
+    dice = loaded_dice(log_prob, advantage, first, problem.numbers.dice_decay)
+    return jnp.mean(dice) + problem.numbers.entropy * jnp.mean(entropy)

@@ -1,24 +1,28 @@
 """Critics: one for each ordered pairing, on the joint observation, with a value for each seat."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, Shaped
 
-from rpax.environments.protocol import Key
+from rpax.environments.protocol import Key, SeatSpace
 from rpax.estimators.advantages import discounted_advantages
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import Parameters
+from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks
+from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem, TrainState
+from rpax.training.recorded import take_envs
 from rpax.training.rollout import Chunk
 
 
 def init_critics(problem: Problem, key: Key) -> Parameters:
     """Fresh critics, stacked over ``plan.all_pairings``."""
-    features = sum(int(np.prod(space.observation_shape)) for space in problem.environment.spaces)
-    observation = jnp.zeros(features, jnp.result_type(float))
+    seats = [jnp.zeros((1, *space.observation_shape), jnp.result_type(float)) for space in problem.environment.spaces]
+    observation = _joint(problem, (seats[0], seats[1]))[0]
     keys = jax.random.split(key, len(problem.plan.all_pairings))
     # Not vmapped: see Trainer._initial_states.
     return jax.lax.map(lambda key_critic: problem.critic.init(key_critic, observation), keys)
@@ -28,12 +32,11 @@ def values(
     problem: Problem, critics: Parameters, pairings: Sequence[Pairing], chunk: Chunk
 ) -> Float[Array, "time_plus_1 pairings envs 2"]:
     """V of both seats before every step of the chunk and after the last one."""
-    everyone = problem.plan.all_pairings
-    chosen = np.array([everyone.index(pairing) for pairing in pairings])
-    own = jax.tree.map(lambda leaf: leaf[chosen], critics)
-    flat = [observation.reshape(*observation.shape[:3], -1) for observation in chunk.observations]
-    joint = jnp.concatenate(flat, axis=-1)
-    return jax.vmap(problem.critic.apply, in_axes=(0, 1), out_axes=1)(own, joint)  # type: ignore[return-value]
+    assert chunk.last is not None, "critics look at whole chunks"
+    own = _critics_of(problem, critics, pairings)
+    steps = map_over_blocks(lambda seen: _apply(problem, own, seen), _blocks(chunk), chunk.observations)
+    end = _apply(problem, own, (chunk.last[0][None], chunk.last[1][None]))
+    return jnp.concatenate([steps, end])
 
 
 def advantages(
@@ -48,32 +51,97 @@ def advantages(
     return advantage, advantage + value[:-1]
 
 
-def update_critics(
-    problem: Problem,
-    state: TrainState,
-    batches: Sequence[tuple[Sequence[Pairing], Chunk, Float[Array, "... 2"]]],
-) -> tuple[Parameters, Parameters, Float[Array, ""]]:
-    """One gradient step on ½ (V − target)², the mean over steps, environments and seats, added over batches.
+class CriticBatch(NamedTuple):
+    """What critics learn from: the pairings of a chunk, the chunk, and what is to be predicted on it."""
 
-    Args:
-        problem: what the run is about.
-        state: holds the critics and their optimiser state.
-        batches: the pairings of a chunk, the chunk, and its targets.
+    pairings: Sequence[Pairing]
+    chunk: Chunk
+    targets: Float[Array, "time pairings envs 2"]
+
+
+def update_critics(
+    problem: Problem, key: Key, state: TrainState, batches: Sequence[CriticBatch]
+) -> tuple[Parameters, OptimizerState, Float[Array, ""]]:
+    """Descend ½ (V − target)², the mean over steps, environments and seats, added over batches.
+
+    One step on everything with the base update ``pg``; with ``ppo`` one step for each of its minibatches.
 
     Returns:
-        The critics, their optimiser state, and the loss summed over critics.
+        The critics, their optimiser state, and the loss summed over critics (the mean over the steps taken).
     """
 
-    def loss(critics: Parameters) -> Array:
-        terms = [
-            0.5 * jnp.square(values(problem, critics, pairings, chunk)[:-1] - targets).mean(axis=(0, 2, 3)).sum()
-            for pairings, chunk, targets in batches
-        ]
-        return jnp.sum(jnp.stack(terms))
+    def one_step(carry: tuple[Parameters, OptimizerState], envs: Int[Array, " some"] | None):
+        critics, optimizer = carry
+        error, gradient = _loss_and_gradient(problem, critics, batches if envs is None else _part_of(batches, envs))
+        descent = jax.tree.map(jnp.negative, gradient)
+        carry = problem.critic_optimizer.ascend(descent, optimizer, critics, problem.numbers.critic_rate)
+        return carry, error
 
-    error, gradient = jax.value_and_grad(loss)(state.critics)
-    descent = jax.tree.map(jnp.negative, gradient)
-    critics, optimizer = problem.critic_optimizer.ascend(
-        descent, state.critic_optimizer, state.critics, problem.numbers.critic_rate
-    )
-    return critics, optimizer, error
+    start = (state.critics, state.critic_optimizer)
+    if problem.numbers.base_update == "pg":
+        (critics, optimizer), error = one_step(start, None)
+        return critics, optimizer, error
+    (critics, optimizer), errors = jax.lax.scan(one_step, start, minibatches(problem, key))
+    return critics, optimizer, errors.mean()
+
+
+def minibatches(problem: Problem, key: Key) -> Int[Array, "updates envs"]:
+    """Which environments each step of PPO learns from: every epoch goes through all of them in a new order."""
+    numbers = problem.numbers
+    orders = [jax.random.permutation(k, numbers.envs) for k in jax.random.split(key, numbers.ppo_epochs)]
+    return jnp.concatenate(orders).reshape(numbers.ppo_epochs * numbers.ppo_minibatches, -1)
+
+
+def _part_of(batches: Sequence[CriticBatch], envs: Int[Array, " some"]) -> list[CriticBatch]:
+    return [
+        CriticBatch(pairings, take_envs(chunk, envs), jnp.take(targets, envs, axis=2))
+        for pairings, chunk, targets in batches
+    ]
+
+
+def _loss_and_gradient(
+    problem: Problem, critics: Parameters, batches: Sequence[CriticBatch]
+) -> tuple[Float[Array, ""], Parameters]:
+    totals = []
+    for pairings, chunk, targets in batches:
+        size = targets.size / targets.shape[1]
+
+        def of_block(seen: tuple[Array, Array], target: Array, pairings=pairings, size=size):
+            def loss(critics: Parameters) -> Array:
+                value = _apply(problem, _critics_of(problem, critics, pairings), seen)
+                return 0.5 * jnp.square(value - target).sum() / size
+
+            return jax.value_and_grad(loss)(critics)
+
+        totals.append(sum_over_blocks(of_block, _blocks(chunk), chunk.observations, targets))
+    return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *totals)
+
+
+def _blocks(chunk: Chunk) -> int:
+    steps, pairings, envs = chunk.first.shape
+    return number_of_blocks(steps, pairings * envs)
+
+
+def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairing]) -> Parameters:
+    everyone = problem.plan.all_pairings
+    chosen = np.array([everyone.index(pairing) for pairing in pairings])
+    return jax.tree.map(lambda leaf: leaf[chosen], critics)
+
+
+def _apply(
+    problem: Problem, own: Parameters, seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]]
+) -> Float[Array, "time pairings envs 2"]:
+    """Each pairing's critic on its observations [time, pairings, envs, …]."""
+    return jax.vmap(problem.critic.apply, in_axes=(0, 1), out_axes=1)(own, _joint(problem, seen))  # type: ignore[return-value]
+
+
+def _joint(problem: Problem, seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]]) -> Shaped[Array, "..."]:
+    """Both seats' observations side by side: along the channels of images, else flat."""
+    if problem.critic.takes_images:  # type: ignore[attr-defined]
+        return jnp.concatenate(seen, axis=-1)
+    flat = [_flat(observation, space) for observation, space in zip(seen, problem.environment.spaces, strict=True)]
+    return jnp.concatenate(flat, axis=-1)
+
+
+def _flat(observation: Array, space: SeatSpace) -> Array:
+    return observation.reshape(*observation.shape[: observation.ndim - len(space.observation_shape)], -1)

@@ -157,6 +157,7 @@ def _exact_metrics(problem: Problem, state: TrainState, base_gradients, gradient
         manipulator_gradient_norm=manipulator_norms,
         influence=manipulator_norms,
         entropy={name: _mean_entropy(problem, name, state.base[name]) for name in problem.bases},
+        clipped={},
         critic_loss=jnp.zeros(()),
         episode_return_sum={},
         episodes={},

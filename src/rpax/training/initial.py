@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rpax.training.critic_update import init_critics
-from rpax.training.problem import Problem, TrainState
+from rpax.training.problem import Problem, Streams, TrainState
 from rpax.training.rollout import start_streams
 
 
@@ -23,7 +23,7 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
     manipulators = {name: parameters[name] for name in objective.manipulators}
     critics = {} if exact else init_critics(problem, key_critics)
     streams = [
-        None if exact or not pairings else start_streams(problem.environment, k, len(pairings), problem.numbers.envs)
+        None if exact or not pairings else _streams(problem, k, len(pairings))
         for k, pairings in (
             (key_lookahead, problem.plan.lookahead_pairings),
             (key_outer, problem.plan.outer_pairings),
@@ -41,3 +41,7 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
         key=key,
         update=jnp.zeros((), jnp.int32),
     )
+
+
+def _streams(problem: Problem, key: Array, pairings: int) -> Streams:
+    return start_streams(problem.environment, key, pairings, problem.numbers.envs, problem.memory_units)

@@ -21,6 +21,7 @@ class LookaheadStep(NamedTuple):
         base: θ^k of every base agent.
         optimizer: their optimiser states before the step.
         gradient: g_k of every base agent.
+        entropy: mean entropy of every base agent at θ^k.
         chunk: what was rolled out under (θ^k, φ).
         advantage: Ã of every base agent's terms.
         targets: what the critics are to predict on this chunk.
@@ -30,6 +31,7 @@ class LookaheadStep(NamedTuple):
     base: dict[str, Parameters]
     optimizer: dict[str, OptimizerState]
     gradient: dict[str, Parameters]
+    entropy: dict[str, Float[Array, ""]]
     chunk: Chunk
     advantage: dict[str, Float[Array, "time terms envs"]]
     targets: Float[Array, "time pairings envs 2"]
@@ -58,7 +60,12 @@ def look_ahead(problem: Problem, key: Key, state: TrainState) -> tuple[dict[str,
         return (base, optimizer, record.streams), record
 
     carry = (state.base, state.base_optimizer, state.lookahead_streams)
-    (ahead, _, _), trace = jax.lax.scan(one_step, carry, jax.random.split(key, problem.numbers.lookahead))
+    keys = jax.random.split(key, problem.numbers.lookahead)
+    if len(keys) == 1:
+        # Stacking a single step in a scan would copy the chunk.
+        (ahead, _, _), record = one_step(carry, keys[0])
+        return ahead, jax.tree.map(lambda leaf: leaf[None], record)
+    (ahead, _, _), trace = jax.lax.scan(one_step, carry, keys)
     return ahead, trace
 
 
@@ -71,8 +78,9 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
     )
     advantage, targets = advantages(problem, state.critics, plan.lookahead_pairings, chunk)
     of_terms = {name: term_advantages(problem, plan.base_terms[name], advantage) for name in problem.bases}
-    gradient = {name: base_gradient(problem, name, base[name], chunk, of_terms[name]) for name in problem.bases}
-    return LookaheadStep(base, optimizer, gradient, chunk, of_terms, targets, streams)
+    found = {name: base_gradient(problem, name, base[name], chunk, of_terms[name]) for name in problem.bases}
+    gradient, entropy = ({name: pair[part] for name, pair in found.items()} for part in (0, 1))
+    return LookaheadStep(base, optimizer, gradient, entropy, chunk, of_terms, targets, streams)
 
 
 def first_step(trace: LookaheadStep) -> LookaheadStep:

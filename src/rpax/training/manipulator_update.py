@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from rpax.estimators.influence import influence_credits
-from rpax.policies.agent import Parameters
+from rpax.policies.agent import Parameters, View
 from rpax.training.base_update import base_surrogate, manipulator_terms, policy_gradient, term_advantages
-from rpax.training.lookahead import LookaheadStep
+from rpax.training.lookahead import LookaheadStep, first_step
 from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem
-from rpax.training.rollout import Chunk, actor_slots, other_slots, views
+from rpax.training.recorded import map_over_views, sum_over_views
+from rpax.training.rollout import Chunk, actor_slots, other_slots
 
 
 def outer_gradient(
@@ -26,8 +27,9 @@ def outer_gradient(
     """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of the shaped base for its manipulator's edges."""
     terms = problem.plan.outer_terms[manipulator]
     policy = problem.policies[problem.shaped_by(manipulator)]
-    recorded = views(chunk, policy, actor_slots(terms))
-    return policy_gradient(policy, ahead, recorded, term_advantages(problem, terms, advantage))
+    return policy_gradient(
+        policy, ahead, chunk, actor_slots(terms), term_advantages(problem, terms, advantage)
+    ).gradient
 
 
 class Influence(NamedTuple):
@@ -72,28 +74,41 @@ def closed_form_influence(
     """
     base = problem.shaped_by(manipulator)
     positions, terms = manipulator_terms(problem, base, manipulator)
+    policy, steps = problem.policies[manipulator], problem.numbers.lookahead
 
-    def one_step_back(adjoint: _Adjoint, record: LookaheadStep) -> tuple[_Adjoint, Array]:
-        direction, optimizer, through_optimizer = _through_optimizer(problem, base, record, adjoint)
-        credit, through_gradient = _through_gradient(problem, base, record, direction)
+    def to_manipulator(record: LookaheadStep, direction: Parameters) -> tuple[Parameters, Array, Array]:
+        credit = _credits(problem, base, record, direction)
         own = credit[:, positions]
-        policy = problem.policies[manipulator]
-        recorded = views(record.chunk, policy, other_slots(terms))
         # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
         share = len(positions) / credit.shape[1]
-        step = policy_gradient(policy, parameters, recorded, own * share)
-        gradient = jax.tree.map(jnp.add, adjoint.manipulator, step)
+        step = policy_gradient(policy, parameters, record.chunk, other_slots(terms), own * share)
+        return step.gradient, credit, jnp.sqrt(jnp.mean(jnp.square(own)))
+
+    def one_step_back(adjoint: _Adjoint, number: Array) -> tuple[_Adjoint, None]:
+        record = _step_number(trace, number)
+        direction, optimizer, through_optimizer = _through_optimizer(problem, base, record, adjoint)
+        step, credit, _ = to_manipulator(record, direction)
+        through_gradient = _through_gradient(problem, base, record, direction, credit)
         following = jax.tree.map(jnp.add, through_optimizer, through_gradient)
-        return _Adjoint(following, optimizer, gradient), jnp.sqrt(jnp.mean(jnp.square(own)))
+        return _Adjoint(following, optimizer, jax.tree.map(jnp.add, adjoint.manipulator, step)), None
 
     last_optimizer = jax.tree.map(lambda leaf: leaf[-1], trace.optimizer[base])
-    start = _Adjoint(
+    adjoint = _Adjoint(
         outer,
         [jnp.zeros_like(leaf) for leaf in _float_leaves(last_optimizer)],
         jax.tree.map(jnp.zeros_like, parameters),
     )
-    adjoint, credits = jax.lax.scan(one_step_back, start, trace, reverse=True)
-    return Influence(adjoint.manipulator, credits[0])
+    if steps > 1:
+        adjoint, _ = jax.lax.scan(one_step_back, adjoint, jnp.arange(1, steps), reverse=True)
+    # θ itself does not depend on φ, so nothing flows back through the first step's policy and optimiser state.
+    record = first_step(trace)
+    direction, _, _ = _through_optimizer(problem, base, record, adjoint)
+    step, _, magnitude = to_manipulator(record, direction)
+    return Influence(jax.tree.map(jnp.add, adjoint.manipulator, step), magnitude)
+
+
+def _step_number(trace: LookaheadStep, number: Int[Array, ""]) -> LookaheadStep:
+    return jax.tree.map(lambda leaf: leaf[number], trace)
 
 
 def _through_optimizer(problem: Problem, base: str, record: LookaheadStep, adjoint: _Adjoint) -> tuple[Any, Any, Any]:
@@ -110,27 +125,41 @@ def _through_optimizer(problem: Problem, base: str, record: LookaheadStep, adjoi
     return pull_back((adjoint.parameters, adjoint.optimizer))
 
 
-def _through_gradient(
+def _credits(
     problem: Problem, base: str, record: LookaheadStep, direction: Parameters
-) -> tuple[Float[Array, "time terms envs"], Parameters]:
-    """The influence credits of every term, and ∇_θ ⟨d, g(θ)⟩, the derivative of the base gradient along d."""
-    numbers, policy = problem.numbers, problem.policies[base]
-    all_terms = problem.plan.base_terms[base]
-    recorded = views(record.chunk, policy, actor_slots(all_terms))
-    advantage = record.advantage[base]
-    first = _first_of_terms(record.chunk, [term.pairing for term in all_terms])
+) -> Float[Array, "time terms envs"]:
+    """The influence credits of every term: s_t = ⟨d, ∇_θ log π_θ(a_t|o_t)⟩ by one forward-mode product, then c_t."""
+    policy, terms = problem.policies[base], problem.plan.base_terms[base]
 
-    def along_direction(parameters: Parameters) -> tuple[Array, Array]:
-        log_prob, score = jax.jvp(lambda p: policy.log_prob(p, recorded), (parameters,), (direction,))
-        credit = influence_credits(score, advantage, first, numbers.dice_decay)
-        # ∇_θ Σ ρ_t Ã_t has the value Σ c_t ∇_θ log π where c_t is a constant, and s_t carries the policy's curvature.
-        total = jnp.mean(jax.lax.stop_gradient(credit) * log_prob + advantage * score)
-        if numbers.entropy:
-            total += numbers.entropy * jax.jvp(lambda p: policy.entropy(p, recorded), (parameters,), (direction,))[1]
-        return total, credit
+    def scores(recorded: tuple[View, ...]) -> Array:
+        return jax.jvp(lambda p: policy.evaluate(p, recorded)[0], (record.base[base],), (direction,))[1]
 
-    through_gradient, credit = jax.grad(along_direction, has_aux=True)(record.base[base])
-    return credit, through_gradient
+    score = map_over_views(scores, record.chunk, policy, actor_slots(terms))
+    first = _first_of_terms(record.chunk, [term.pairing for term in terms])
+    return influence_credits(score, record.advantage[base], first, problem.numbers.dice_decay)
+
+
+def _through_gradient(
+    problem: Problem, base: str, record: LookaheadStep, direction: Parameters, credit: Float[Array, "time terms envs"]
+) -> Parameters:
+    """∇_θ ⟨d, g(θ)⟩, the derivative of the base gradient along d.
+
+    ∇_θ Σ ρ_t Ã_t has the value Σ c_t ∇_θ log π where c_t is a constant, and s_t carries the policy's curvature.
+    """
+    policy, numbers = problem.policies[base], problem.numbers
+
+    def of_block(recorded: tuple[View, ...], credit_of_block: Array, advantage: Array) -> Parameters:
+        def along_direction(parameters: Parameters) -> Array:
+            (log_prob, _), (score, change_of_entropy) = jax.jvp(
+                lambda p: policy.evaluate(p, recorded), (parameters,), (direction,)
+            )
+            total = jnp.sum(credit_of_block * log_prob + advantage * score)
+            return (total + numbers.entropy * jnp.sum(change_of_entropy)) / credit.size
+
+        return jax.grad(along_direction)(record.base[base])
+
+    slots = actor_slots(problem.plan.base_terms[base])
+    return sum_over_views(of_block, record.chunk, policy, slots, credit, record.advantage[base])
 
 
 def _first_of_terms(chunk: Chunk, pairings: list[int]) -> Array:

@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 from rpax.policies.agent import Parameters
 from rpax.training.lookahead import LookaheadStep
 from rpax.training.manipulator_update import Influence
-from rpax.training.problem import Problem, global_norm
-from rpax.training.rollout import Chunk, actor_slots, views
+from rpax.training.problem import global_norm
+from rpax.training.rollout import Chunk
 
 if TYPE_CHECKING:
+    from rpax.training.ppo_update import BaseUpdate
     from rpax.training.step import OuterBatch
 
 
@@ -24,6 +25,7 @@ class StepMetrics(NamedTuple):
         manipulator_gradient_norm: per manipulator, ‖∇_φ L^O‖ before clipping.
         influence: per manipulator, the root mean square influence credit of the first lookahead step.
         entropy: per base agent, mean policy entropy in nats.
+        clipped: per base agent, the share of samples that PPO clips; empty without PPO.
         critic_loss: summed over critics.
         episode_return_sum: per group of pairings and pairing, raw return of each seat summed over finished episodes.
         episodes: per group of pairings and pairing, how many episodes finished.
@@ -33,15 +35,16 @@ class StepMetrics(NamedTuple):
     manipulator_gradient_norm: dict[str, Array]
     influence: dict[str, Array]
     entropy: dict[str, Array]
+    clipped: dict[str, Array]
     critic_loss: Float[Array, ""]
     episode_return_sum: dict[str, Float[Array, "pairings 2"]]
     episodes: dict[str, Float[Array, " pairings"]]
 
 
 def step_metrics(
-    problem: Problem,
     first: LookaheadStep,
     outer: "OuterBatch | None",
+    updates: "Mapping[str, BaseUpdate]",
     influences: Mapping[str, Influence],
     critic_loss: Array,
 ) -> StepMetrics:
@@ -49,16 +52,12 @@ def step_metrics(
     chunks: dict[str, Chunk] = {"lookahead": first.chunk}
     if outer is not None:
         chunks["outer"] = outer.chunk
-    entropy = {}
-    for name in problem.bases:
-        policy = problem.policies[name]
-        recorded = views(first.chunk, policy, actor_slots(problem.plan.base_terms[name]))
-        entropy[name] = policy.entropy(first.base[name], recorded)
     return StepMetrics(
-        base_gradient_norm=norms(first.gradient),
+        base_gradient_norm={name: update.gradient_norm for name, update in updates.items()},
         manipulator_gradient_norm=norms({name: influence.gradient for name, influence in influences.items()}),
         influence={name: i.credit for name, i in influences.items() if i.credit is not None},
-        entropy=entropy,
+        entropy={name: update.entropy for name, update in updates.items()},
+        clipped={name: update.clipped for name, update in updates.items() if update.clipped is not None},
         critic_loss=critic_loss,
         episode_return_sum={group: chunk.episode_returns.sum(axis=(0, 2)) for group, chunk in chunks.items()},
         episodes={group: chunk.done.sum(axis=(0, 2)).astype(jnp.result_type(float)) for group, chunk in chunks.items()},

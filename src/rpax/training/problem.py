@@ -36,6 +36,10 @@ class Hyperparameters:
             only, or through that of every base agent.
         envs: parallel environments of each pairing.
         steps: steps of one rollout chunk.
+        base_update: the base agents' real step: one plain policy-gradient step, or PPO.
+        ppo_epochs: how often PPO goes through the batch.
+        ppo_minibatches: in how many parts.
+        ppo_clip: how far PPO lets the probability ratio move from 1.
     """
 
     lookahead: int
@@ -54,6 +58,10 @@ class Hyperparameters:
     influence: Literal["shaped", "joint"]
     envs: int
     steps: int
+    base_update: Literal["pg", "ppo"]
+    ppo_epochs: int
+    ppo_minibatches: int
+    ppo_clip: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +91,11 @@ class Problem:
     critic_optimizer: Optimizer
 
     @property
+    def memory_units(self) -> int:
+        """The size of what the agent that remembers most carries from step to step."""
+        return max(policy.memory_units for policy in self.policies.values())
+
+    @property
     def bases(self) -> tuple[str, ...]:
         """The base agents, in order."""
         return self.plan.objective.bases
@@ -108,11 +121,13 @@ class Streams(NamedTuple):
         state: the environments' states.
         first: whether the next step starts an episode.
         episode_return: raw return of each seat in the episode so far.
+        memory: what seat 0 and seat 1 carry to the next step, ``None`` where nobody remembers anything.
     """
 
     state: Any
     first: Array
     episode_return: Array
+    memory: tuple[Array, Array] | None = None
 
 
 class TrainState(NamedTuple):

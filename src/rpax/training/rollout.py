@@ -25,7 +25,8 @@ class Chunk(NamedTuple):
     """What was recorded; time first, then pairings and environments.
 
     Attributes:
-        observations: of seat 0 and seat 1, one more step than the rest (the last is what follows the chunk).
+        observations: of seat 0 and seat 1, in the type in which the environment stores them.
+        last: what both seats see after the chunk, [pairings, envs, …].
         legal: legal actions of both seats, or ``None``.
         actions: of both seats.
         rewards: raw reward of each seat.
@@ -33,9 +34,11 @@ class Chunk(NamedTuple):
         first: whether the step starts an episode.
         done: whether the episode ended with the step.
         episode_returns: where ``done``, the raw return of the episode that ended, a seat; 0 elsewhere.
+        memory: what both seats carried when the chunk began, [pairings, envs, units], or ``None``.
     """
 
-    observations: tuple[Shaped[Array, "time_plus_1 pairings envs ..."], Shaped[Array, "time_plus_1 pairings envs ..."]]
+    observations: tuple[Shaped[Array, "time pairings envs ..."], Shaped[Array, "time pairings envs ..."]]
+    last: tuple[Shaped[Array, "pairings envs ..."], Shaped[Array, "pairings envs ..."]] | None
     legal: tuple[Bool[Array, "time pairings envs _"], Bool[Array, "time pairings envs _"]] | None
     actions: Int[Array, "time pairings envs 2"]
     rewards: Float[Array, "time pairings envs 2"]
@@ -43,6 +46,7 @@ class Chunk(NamedTuple):
     first: Bool[Array, "time pairings envs"]
     done: Bool[Array, "time pairings envs"]
     episode_returns: Float[Array, "time pairings envs 2"]
+    memory: tuple[Float[Array, "pairings envs units"], Float[Array, "pairings envs units"]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +77,13 @@ def take_slots(of_seats: tuple[Array, Array], slots: Sequence[Slot], axis: int) 
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=axis)
 
 
-def start_streams(environment: Environment, key: Key, pairings: int, envs: int) -> Streams:
-    """Fresh environments for ``pairings`` × ``envs``."""
+def start_streams(environment: Environment, key: Key, pairings: int, envs: int, memory_units: int = 0) -> Streams:
+    """Fresh environments for ``pairings`` × ``envs``, and empty memories for agents that have one."""
     keys = jax.random.split(key, (pairings, envs))
     state = jax.vmap(jax.vmap(environment.reset))(keys)
-    return Streams(state, jnp.ones((pairings, envs), bool), jnp.zeros((pairings, envs, 2)))
+    empty = jnp.zeros((pairings, envs, memory_units))
+    memory = (empty, empty) if memory_units else None
+    return Streams(state, jnp.ones((pairings, envs), bool), jnp.zeros((pairings, envs, 2)), memory)
 
 
 def roll_out(
@@ -91,10 +97,9 @@ def roll_out(
 ) -> tuple[Chunk, Streams]:
     """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves."""
     play = functools.partial(_play_step, environment, policies, parameters, group_slots(pairings, policies))
+    memory = streams.memory
     streams, chunk = jax.lax.scan(play, streams, jax.random.split(key, steps))
-    last = _observe(environment, streams)
-    observations = tuple(jnp.concatenate([seen, end[None]]) for seen, end in zip(chunk.observations, last, strict=True))
-    return chunk._replace(observations=observations), streams
+    return chunk._replace(last=_observe(environment, streams), memory=memory), streams
 
 
 def _observe(environment: Environment, streams: Streams) -> tuple[Array, Array]:
@@ -115,7 +120,7 @@ def _play_step(
     key_act, key_env = jax.random.split(key)
     observations = _observe(environment, streams)
     legal = jax.vmap(jax.vmap(environment.legal_actions))(streams.state)
-    actions = _act(policies, parameters, groups, key_act, observations, legal)
+    actions, memory = _act(policies, parameters, groups, key_act, observations, legal, streams)
     keys = jax.random.split(key_env, streams.first.shape)
     transition, state = jax.vmap(jax.vmap(functools.partial(step_and_reset, environment)))(keys, streams.state, actions)
     dtype = streams.episode_return.dtype
@@ -123,36 +128,46 @@ def _play_step(
     total = streams.episode_return + rewards
     done = transition.done
     shaped = jnp.asarray(transition.shaped, dtype)
-    recorded = Chunk(
-        observations, legal, actions, rewards, shaped, streams.first, done, jnp.where(done[..., None], total, 0.0)
-    )
-    return Streams(state, done, jnp.where(done[..., None], 0.0, total)), recorded
+    ended = jnp.where(done[..., None], total, 0.0)
+    recorded = Chunk(observations, None, legal, actions, rewards, shaped, streams.first, done, ended)
+    return Streams(state, done, jnp.where(done[..., None], 0.0, total), memory), recorded
 
 
-def _act(policies, parameters, groups, key, observations, legal) -> Int[Array, "pairings envs 2"]:
-    """Every agent's actions, one network call a group, put back in the order of slots."""
+def _act(
+    policies, parameters, groups, key, observations, legal, streams
+) -> tuple[Int[Array, "pairings envs 2"], tuple[Array, Array] | None]:
+    """Every agent's actions and what it carries on, one network call a group, put back in the order of slots."""
     pairings, envs = observations[0].shape[:2]
-    drawn, order = [], []
+    drawn, carried, order = [], [], []
     for key_group, group in zip(jax.random.split(key, len(groups)), groups, strict=True):
         seen = take_slots(observations, group.slots, axis=0)
         allowed = None if legal is None else take_slots(legal, group.slots, axis=0)
-        logits = policies[group.agent].logits(parameters[group.agent], group.head, seen)
+        memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
+        first = take_slots((streams.first, streams.first), group.slots, axis=0)
+        logits, memory = policies[group.agent].act(parameters[group.agent], group.head, seen, first, memory)
         drawn.append(categorical.sample(key_group, logits, allowed))
+        carried.append(memory)
         order += [seat * pairings + pairing for seat, pairing in group.slots]
-    in_order = jnp.concatenate(drawn)[np.argsort(np.array(order))]
-    return jnp.moveaxis(in_order.reshape(2, pairings, envs), 0, -1)
+    back = np.argsort(np.array(order))
+    actions = jnp.moveaxis(jnp.concatenate(drawn)[back].reshape(2, pairings, envs), 0, -1)
+    if streams.memory is None:
+        return actions, None
+    memories = jnp.concatenate(carried)[back].reshape(2, pairings, envs, -1)
+    return actions, (memories[0], memories[1])
 
 
 def views(chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot]) -> tuple[View, ...]:
     """What one agent saw and did in ``slots``: one view for each run of slots that the same head plays."""
     actions = (chunk.actions[..., 0], chunk.actions[..., 1])
-    seen = tuple(observation[:-1] for observation in chunk.observations)
     found = []
     for head, run in itertools.groupby(slots, key=lambda slot: policy.head_of_seat[slot[0]]):
         run_slots = tuple(run)
         legal = None if chunk.legal is None else take_slots(chunk.legal, run_slots, axis=1)
-        observation = take_slots((seen[0], seen[1]), run_slots, axis=1)
-        found.append(View(head, observation, legal, take_slots(actions, run_slots, axis=1)))
+        observation = take_slots(chunk.observations, run_slots, axis=1)
+        action = take_slots(actions, run_slots, axis=1)
+        first = take_slots((chunk.first, chunk.first), run_slots, axis=1)
+        memory = None if chunk.memory is None else take_slots(chunk.memory, run_slots, axis=0)
+        found.append(View(head, observation, legal, action, first, memory))
     return tuple(found)
 
 

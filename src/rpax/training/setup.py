@@ -13,7 +13,7 @@ from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
 from rpax.policies.agent import AgentPolicy, Parameters, make_agent_policy
-from rpax.policies.networks import MLP, Tabular
+from rpax.policies.networks import CNN, GRU, MLP, Tabular
 from rpax.training.optimizers import Optimizer
 from rpax.training.problem import Hyperparameters, Problem
 
@@ -48,9 +48,23 @@ def make_problem(
         raise InputError(
             f"network 'tabular' needs a game with states to enumerate, not '{environment.name}'; use 'mlp'"
         )
+    if config.network in ("cnn", "gru") and tabular:
+        raise InputError(
+            f"network '{config.network}' makes no sense where every state is seen, as in '{environment.name}'; "
+            "use 'tabular' or 'mlp'"
+        )
     for name in objective.fixed:
         if name not in fixed:
             raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")
+    shapes = [space.observation_shape for space in environment.spaces]
+    if config.network == "cnn" and (len(shapes[0]) != 3 or shapes[0][:2] != shapes[1][:2]):
+        raise InputError(
+            f"network 'cnn' needs images of one size for both seats, '{environment.name}' shows {shapes}; use 'mlp'"
+        )
+    if config.base_update == "ppo" and (config.envs or 0) % (config.ppo_minibatches or 1):
+        raise InputError(
+            f"ppo_minibatches {config.ppo_minibatches} does not divide envs {config.envs}; change one of them"
+        )
     plan = make_plan(objective)
     shared = environment.one_policy_for_both_seats
     if shared and environment.spaces[0] != environment.spaces[1]:
@@ -77,7 +91,14 @@ def make_problem(
 
 def actor_network(config: "TrainConfig", num_actions: int) -> nn.Module:
     """The network of a policy head."""
-    return Tabular(num_actions) if config.network == "tabular" else MLP(num_actions, tuple(config.hidden_sizes or ()))
+    if config.network == "tabular":
+        return Tabular(num_actions)
+    layers: dict[str, Any] = {"hidden_sizes": tuple(config.hidden_sizes or ()), "activation": config.activation}
+    if config.network == "cnn":
+        return CNN(num_actions, channels=tuple(config.channels or ()), **layers)
+    if config.network == "gru":
+        return GRU(num_actions, memory_units=config.memory_units or 0, **layers)
+    return MLP(num_actions, **layers)
 
 
 def _in_precision(parameters: Parameters, precision: str | None) -> Parameters:
@@ -88,7 +109,10 @@ def _in_precision(parameters: Parameters, precision: str | None) -> Parameters:
 def _critic_network(config: "TrainConfig") -> nn.Module:
     if config.network == "tabular":
         return Tabular(2, scale=0.0)
-    return MLP(2, tuple(config.hidden_sizes or ()), output_scale=1.0)
+    layers: dict[str, Any] = {"hidden_sizes": tuple(config.hidden_sizes or ()), "activation": config.activation}
+    if config.network == "cnn":
+        return CNN(2, channels=tuple(config.channels or ()), output_scale=1.0, **layers)
+    return MLP(2, output_scale=1.0, **layers)
 
 
 def _optimizer(kind: Any, max_norm: float | None) -> Optimizer:

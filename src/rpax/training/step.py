@@ -3,21 +3,25 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
-from rpax.training.critic_update import advantages, update_critics
+from rpax.training.base_update import policy_gradient
+from rpax.training.critic_update import CriticBatch, advantages, update_critics
 from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
 from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influence, outer_gradient
 from rpax.training.metrics import StepMetrics, step_metrics
-from rpax.training.problem import Problem, Streams, TrainState
-from rpax.training.rollout import Chunk, roll_out, views
+from rpax.training.ppo_update import BaseUpdate, clipped_steps
+from rpax.training.problem import Problem, Streams, TrainState, global_norm
+from rpax.training.rollout import Chunk, roll_out
 
 
 def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     """θ, φ → θ, φ after one update. Algorithms without manipulators have lines 1 and 5 only."""
-    key_lookahead, key_outer = jax.random.split(jax.random.fold_in(state.key, state.update))
+    key = jax.random.fold_in(state.key, state.update)
+    key_lookahead, key_outer, key_base, key_critics = jax.random.split(key, 4)
 
     # 1, 2.  θ′ ← θ;  repeat N times: roll out under (θ′, φ), θ′ ← θ′ + α1 ∇_θ′ L(θ′, φ)
     ahead, trace = look_ahead(problem, key_lookahead, state)
@@ -31,17 +35,17 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
 
     # 5.  θ ← θ + α3 ∇_θ L(θ, φ), on the batch of the first lookahead step
     first = first_step(trace)
-    base, base_optimizer = update_bases(problem, state, first)
+    updates = update_bases(problem, key_base, state, first)
 
     # The critics of all pairings learn from the same two batches.
-    batches = [(problem.plan.lookahead_pairings, first.chunk, first.targets)]
+    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets)]
     if outer is not None:
-        batches.append((problem.plan.outer_pairings, outer.chunk, outer.targets))
-    critics, critic_optimizer, critic_loss = update_critics(problem, state, batches)
+        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, outer.targets))
+    critics, critic_optimizer, critic_loss = update_critics(problem, key_critics, state, batches)
 
     following = TrainState(
-        base=base,
-        base_optimizer=base_optimizer,
+        base={name: update.parameters for name, update in updates.items()},
+        base_optimizer={name: update.optimizer for name, update in updates.items()},
         manipulators=manipulators,
         manipulator_optimizer=manipulator_optimizer,
         critics=critics,
@@ -51,7 +55,7 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
         key=state.key,
         update=state.update + 1,
     )
-    return following, step_metrics(problem, first, outer, influences, critic_loss)
+    return following, step_metrics(first, outer, updates, influences, critic_loss)
 
 
 class OuterBatch(NamedTuple):
@@ -127,17 +131,24 @@ def _entropy_gradient(problem: Problem, manipulator: str, parameters: Parameters
         for number, pairing in enumerate(problem.plan.lookahead_pairings)
         if pairing[seat] == manipulator
     ]
-    policy = problem.policies[manipulator]
-    return jax.grad(policy.entropy)(parameters, views(chunk, policy, slots))
+    steps, _, envs = chunk.first.shape
+    no_advantage = jnp.zeros((steps, len(slots), envs))
+    return policy_gradient(problem.policies[manipulator], parameters, chunk, slots, no_advantage, 1.0).gradient
 
 
-def update_bases(
-    problem: Problem, state: TrainState, first: LookaheadStep
-) -> tuple[dict[str, Parameters], dict[str, Parameters]]:
-    """Line 5: the gradient of the first lookahead step, with the real step's clipping and learning rate."""
-    base, optimizer = {}, {}
-    for name in problem.bases:
-        base[name], optimizer[name] = problem.base_optimizer.ascend(
-            first.gradient[name], state.base_optimizer[name], state.base[name], problem.numbers.base_rate
-        )
-    return base, optimizer
+def update_bases(problem: Problem, key: Key, state: TrainState, first: LookaheadStep) -> dict[str, BaseUpdate]:
+    """Line 5: one step with the gradient of the first lookahead step, or PPO's steps on its batch.
+
+    Either clips to the largest norm and takes the real step's learning rate.
+    """
+    updates = {}
+    for name, key_base in zip(problem.bases, jax.random.split(key, len(problem.bases)), strict=True):
+        parameters, optimizer = state.base[name], state.base_optimizer[name]
+        if problem.numbers.base_update == "ppo":
+            advantage = first.advantage[name]
+            updates[name] = clipped_steps(problem, key_base, name, parameters, optimizer, first.chunk, advantage)
+        else:
+            gradient = first.gradient[name]
+            stepped = problem.base_optimizer.ascend(gradient, optimizer, parameters, problem.numbers.base_rate)
+            updates[name] = BaseUpdate(*stepped, global_norm(gradient), first.entropy[name])
+    return updates

@@ -1,0 +1,44 @@
+"""Sums over a recorded chunk, taken in blocks of time steps: memory stays bounded however large the chunk is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+#: A block's observations and activations should stay in a core's cache (4,096 rows of 64 hidden units are 1 MB).
+MOST_ROWS = 4096
+
+
+def number_of_blocks(steps: int, rows_per_step: int) -> int:
+    """The least number of equal blocks of steps that have at most ``MOST_ROWS`` rows each (or one step each)."""
+    for count in range(1, steps):
+        if steps % count == 0 and steps // count * rows_per_step <= MOST_ROWS:
+            return count
+    return steps
+
+
+def sum_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) -> Any:
+    """Σ over blocks of ``function(*block)``; the leading axis of every array in ``recorded`` is time."""
+    if count == 1:
+        return function(*recorded)
+    blocks = _split(recorded, count)
+    shapes = jax.eval_shape(function, *jax.tree.map(lambda leaf: leaf[0], blocks))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def add(total: Any, block: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(*block)), None
+
+    return jax.lax.scan(add, nothing, blocks)[0]
+
+
+def map_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) -> Any:
+    """``function`` of every block, joined again along time."""
+    if count == 1:
+        return function(*recorded)
+    results = jax.lax.map(lambda block: function(*block), _split(recorded, count))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), results)
+
+
+def _split(recorded: Any, count: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf.reshape(count, -1, *leaf.shape[1:]), recorded)

@@ -1,0 +1,51 @@
+"""What agents saw and did in a recorded chunk, taken in blocks of time steps and in parts of the environments."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from rpax.policies.agent import AgentPolicy
+from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks
+from rpax.training.rollout import Chunk, Slot, views
+
+
+def sum_over_views(
+    function: Callable[..., Any], chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot], *others: Array
+) -> Any:
+    """Σ over blocks of ``function(views, *others)``; the leading axis of ``others`` is time."""
+    count, of_block, recorded = _blocks(function, chunk, policy, slots)
+    return sum_over_blocks(of_block, count, *recorded, *others)
+
+
+def map_over_views(
+    function: Callable[..., Any], chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot], *others: Array
+) -> Any:
+    """``function(views, *others)`` of every block, joined again along time."""
+    count, of_block, recorded = _blocks(function, chunk, policy, slots)
+    return map_over_blocks(of_block, count, *recorded, *others)
+
+
+def _blocks(
+    function: Callable[..., Any], chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot]
+) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
+    steps, _, envs = chunk.first.shape
+    # Memory runs through all steps, so they stay together.
+    count = 1 if policy.memory_units else number_of_blocks(steps, len(slots) * envs)
+
+    def of_block(observations: Any, legal: Any, actions: Array, first: Array, *others: Array) -> Any:
+        block = chunk._replace(observations=observations, legal=legal, actions=actions, first=first)
+        return function(views(block, policy, slots), *others)
+
+    return count, of_block, (chunk.observations, chunk.legal, chunk.actions, chunk.first)
+
+
+def take_envs(chunk: Chunk, envs: Int[Array, " some"]) -> Chunk:
+    """The part of a chunk that was played in some of its environments."""
+    parts = {
+        name: jax.tree.map(lambda leaf, axis=1 if name in ("last", "memory") else 2: jnp.take(leaf, envs, axis), field)
+        for name, field in chunk._asdict().items()
+    }
+    return Chunk(**parts)
