@@ -1,0 +1,1 @@
+"""STORM, the paper's small version."""
