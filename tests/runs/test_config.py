@@ -33,12 +33,17 @@ from rpax.training.setup import make_problem
 def shipped(algorithm_name: str, environment: str, **values: object) -> TrainConfig:
     """A configuration that gives no more than it must."""
     fixed = dict.fromkeys(algorithm(algorithm_name).fixed, "uniform")
-    payoffs = {"payoffs": [[1, 0], [0, 1]]} if environment == "matrix/custom" else {}
-    return config_from_dict({"algorithm": algorithm_name, "environment": environment, **fixed, **payoffs, **values})
+    needed: dict[str, object] = {
+        "matrix/custom": {"payoffs": [[1, 0], [0, 1]]},
+        "overcooked/custom": {"environment_options": {"layout": "WPXW\nOA A\nWBWW"}},
+    }.get(environment, {})
+    return config_from_dict({"algorithm": algorithm_name, "environment": environment, **fixed, **needed, **values})
 
 
-@pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    ("environment", "exact"),
+    [(name, exact) for name, entry in ENVIRONMENTS.items() for exact in (False, True) if entry.tabular or not exact],
+)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_builds_for_every_algorithm_and_environment(preset, environment, exact):
     for name in ALGORITHMS:
@@ -46,7 +51,7 @@ def test_every_preset_builds_for_every_algorithm_and_environment(preset, environ
         assert objective.name == name
         may_stay_open = {"minutes", "payoffs", "victim", "partner"}
         assert {field for field in FIELDS if getattr(config, field) is None} <= may_stay_open
-        assert config.complete() == config, "complete is complete"
+        assert config.complete(tabular=ENVIRONMENTS[environment].tabular) == config, "complete is complete"
         assert config_from_dict(config_to_dict(config)) == config
 
 

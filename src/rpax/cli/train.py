@@ -8,7 +8,7 @@ import tyro
 
 from rpax.cli.output import print_json, print_run, progress_bar, say
 from rpax.errors import InputError
-from rpax.runs.config import FIELDS, TrainConfig, config_from_dict, parse_assignments, read_settings
+from rpax.runs.config import FIELDS, TrainConfig, config_from_dict, parse_assignments, parse_options, read_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Command(TrainConfig):
       rpax train at-rpg matrix/figure-2 --exact --lookahead 4 --seeds 5
       rpax train ad-rpg matrix/custom --payoffs '[[1, 0.9, 0], [0, -1, 1]]' --crossplay-weight 1
       rpax train ap-rpg matrix/figure-2 --victim runs/x:victim
+      rpax train sp overcooked/cramped_room --option horizon=200
       rpax train my-objective.yaml extensive/g2 --config settings.yaml --set lookahead=2
     """
 
@@ -42,6 +43,11 @@ class Command(TrainConfig):
         tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
     ] = ()
     """Set any setting, for example --set hidden_sizes='[32, 32]'."""
+    option: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Set an option of the environment, for example --option horizon=100."""
     out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """The run directory (default: runs/<time>-<algorithm>-<environment>)."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -57,7 +63,10 @@ class Command(TrainConfig):
     def settings(self) -> TrainConfig:
         """The configuration asked for: file ← --set ← options."""
         values: dict[str, Any] = read_settings(self.config) if self.config else {}
-        values |= parse_assignments(self.set)
+        for name, value in parse_assignments(self.set).items():
+            values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
+        if self.option:
+            values["environment_options"] = {**values.get("environment_options", {}), **parse_options(self.option)}
         names = {name for name in ("algorithm", "environment") if getattr(self, name)}
         names |= self.given.intersection(FIELDS)
         return config_from_dict(values | {name: getattr(self, name) for name in FIELDS if name in names})

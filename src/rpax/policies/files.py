@@ -13,14 +13,15 @@ from safetensors.numpy import save_file
 from rpax.environments.protocol import SeatSpace
 from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
-from rpax.policies.networks import CNN, GRU, MLP, Tabular
+from rpax.policies.networks import CNN, GRU, MLP, Tabular, Uniform
 
 SCHEMA = 1
 _MOST_BYTES = 2_000_000_000
-_NETWORKS: dict[str, type[Any]] = {"tabular": Tabular, "mlp": MLP, "cnn": CNN, "gru": GRU}
+_NETWORKS: dict[str, type[Any]] = {"tabular": Tabular, "uniform": Uniform, "mlp": MLP, "cnn": CNN, "gru": GRU}
 #: What a file says of each kind of network beside its outputs.
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "tabular": (),
+    "uniform": (),
     "mlp": ("hidden_sizes", "activation"),
     "cnn": ("hidden_sizes", "activation", "channels"),
     "gru": ("hidden_sizes", "activation", "memory_units"),

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from flax import linen as nn
 
 from rpax.environments.protocol import Environment, describe_spaces
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.files import load_policy
-from rpax.policies.networks import Tabular
+from rpax.policies.networks import Tabular, Uniform
 
 if TYPE_CHECKING:
     from rpax.runs.agent import Agent
@@ -95,6 +96,10 @@ def _written_down(
     """A tabular policy with the given probabilities."""
     if callable(source) and isinstance(environment, TabularGame):
         return _asked(name, source, environment, seats)
+    if isinstance(source, str) and source == "uniform" and not isinstance(environment, TabularGame):
+        heads = {seat: f"seat_{seat}" for seat in seats}
+        uniform: dict[str, nn.Module] = {heads[s]: Uniform(environment.spaces[s].num_actions) for s in seats}
+        return AgentPolicy(uniform, heads, environment.spaces), {head: {} for head in uniform}
     if not isinstance(environment, TabularGame):
         raise InputError(f"{name} {shown(source)}: probabilities fit tabular games only; give RUN:AGENT")
     networks, parameters = {}, {}

@@ -36,6 +36,20 @@ class Tabular(nn.Module):
         return observation.astype(table.dtype) @ table
 
 
+class Uniform(nn.Module):
+    """No parameters: every action is as likely as any other, whatever is seen."""
+
+    num_outputs: int
+
+    memory_units: ClassVar[int] = 0
+    takes_images: ClassVar[bool] = False
+
+    @nn.compact
+    def __call__(self, observation: Shaped[Array, "*batch features"]) -> Float[Array, "*batch outputs"]:
+        """All logits are 0."""
+        return jnp.zeros((*observation.shape[:-1], self.num_outputs), jnp.result_type(float))
+
+
 class MLP(nn.Module):
     """Fully connected layers; orthogonal initialisation (√2 inside, ``output_scale`` last).
 

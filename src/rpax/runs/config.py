@@ -55,7 +55,7 @@ class TrainConfig:
     payoffs: str | list | None = None
     """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file. One matrix, or one a seat (rows: seat 0)."""
     environment_options: Annotated[dict[str, Any], Suppress] = dataclasses.field(default_factory=dict)
-    """Options of an environment that was registered by you, as `rpax.make` takes them."""
+    """Options of the environment, as `rpax.make` takes them (on the command line: --option)."""
     population: PresetInt = None
     """N, the number of base agents of AD."""
     partner_play: PresetReal = None
@@ -193,6 +193,7 @@ class TrainConfig:
         """
         values = preset_values(self.preset, self.environment, exact=self.exact, network=self.network, tabular=tabular)
         given = {name: getattr(self, name) for name in FIELDS}
+        given["environment_options"] = {**values.get("environment_options", {}), **self.environment_options}
         filled = {**values, **{name: value for name, value in given.items() if value is not None}}
         if filled.get("log_every") is None:
             filled["log_every"] = max(1, filled["updates"] // 200)
@@ -331,19 +332,42 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     """The settings in ``KEY=VALUE`` strings; values are read as YAML, so numbers and lists work.
 
-    >>> parse_assignments(("lookahead=4", "hidden_sizes=[32, 32]"))
-    {'lookahead': 4, 'hidden_sizes': [32, 32]}
+    A dot leads into the options of the environment.
+
+    >>> parse_assignments(("lookahead=4", "environment_options.horizon=40"))
+    {'lookahead': 4, 'environment_options': {'horizon': 40}}
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals:
-            raise InputError(f"--set {shown(assignment)} has no '='; write --set lookahead=4")
+        name, value = _assignment(assignment, "--set", "lookahead=4")
+        name, dot, option = name.replace("-", "_").partition(".")
         if name not in FIELDS:
             raise InputError(f"--set key {shown(name)} is unknown; {suggestion(name, FIELDS)}")
-        try:
-            values[name] = parse_yaml(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            raise InputError(f"--set {name}: {shown(text)} is not a YAML value; quote lists, like '[64, 64]'") from None
+        if not dot:
+            values[name] = value
+        elif name == "environment_options":
+            values.setdefault(name, {})[option] = value
+        else:
+            raise InputError(f"--set key {shown(f'{name}.{option}')}: {name} has no parts; write --set {name}=…")
     return values
+
+
+def parse_options(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Options of the environment in ``KEY=VALUE`` strings.
+
+    >>> parse_options(("horizon=40", "coins=shuffled"))
+    {'horizon': 40, 'coins': 'shuffled'}
+    """
+    pairs = (_assignment(assignment, "--option", "horizon=40") for assignment in assignments)
+    return {name.replace("-", "_"): value for name, value in pairs}
+
+
+def _assignment(assignment: str, option: str, example: str) -> tuple[str, Any]:
+    name, equals, text = assignment.partition("=")
+    name = name.strip()
+    if not equals:
+        raise InputError(f"{option} {shown(assignment)} has no '='; write {option} {example}")
+    try:
+        return name, parse_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise InputError(f"{option} {name}: {shown(text)} is not a YAML value; quote lists, like '[64, 64]'") from None

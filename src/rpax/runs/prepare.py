@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 
 from rpax.environments.payoffs import check_payoffs, read_payoffs
-from rpax.environments.registry import check_environment_name
-from rpax.errors import InputError
+from rpax.environments.registry import Entry, check_environment_name
+from rpax.errors import InputError, shown
 from rpax.objectives.catalogue import ALGORITHMS, ALIASES, algorithm
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective
@@ -38,27 +38,50 @@ def prepare(
         InputError: a name, setting, payoff, objective or fixed agent is wrong or missing.
     """
     entry = check_environment_name(config.environment)
-    complete = config.complete(tabular=entry.tabular)
-    if complete.payoffs is not None:
-        if "payoffs" not in (entry.options or ()):
-            raise InputError(f"environment '{config.environment}' takes no payoffs; use matrix/custom for your own")
-        payoffs = check_payoffs(read_payoffs(complete.payoffs))
-        complete = dataclasses.replace(complete, payoffs=[payoffs[..., seat].tolist() for seat in (0, 1)])
-    elif "payoffs" in (entry.options or ()):
-        raise InputError(
-            f"environment '{config.environment}' needs payoffs; give --payoffs '[[1, 0], [0, 1]]' or a file"
-        )
+    complete = _check_environment_options(config.complete(tabular=entry.tabular), entry)
     for setting, wrong in (("exact", complete.exact), ("network", complete.network == "tabular")):
         if wrong and not entry.tabular:
             value = "exact mode" if setting == "exact" else "network 'tabular'"
             raise InputError(
                 f"{value} needs a normal-form or small extensive-form game, not '{config.environment}'; drop it"
             )
+    if entry.tabular and complete.network in ("cnn", "gru"):
+        raise InputError(
+            f"network '{complete.network}' makes no sense where every state is seen, as in '{config.environment}'; "
+            "use 'tabular' or 'mlp'"
+        )
+    if complete.base_update == "ppo" and not complete.exact and (complete.envs or 0) % (complete.ppo_minibatches or 1):
+        raise InputError(
+            f"ppo_minibatches {complete.ppo_minibatches} does not divide envs {complete.envs}; change one of them"
+        )
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
     objective = _resolve_objective(config, complete, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig:
+    """The configuration with payoffs as plain lists, once every option is known to the environment."""
+    name, options = config.environment, config.environment_options
+    if config.payoffs is not None:
+        if "payoffs" not in (entry.options or ()):
+            raise InputError(f"environment '{name}' takes no payoffs; use matrix/custom for your own")
+        payoffs = check_payoffs(read_payoffs(config.payoffs))
+        config = dataclasses.replace(config, payoffs=[payoffs[..., seat].tolist() for seat in (0, 1)])
+    for option in options:
+        if option == "payoffs":
+            raise InputError("option 'payoffs' has a setting of its own; give --payoffs")
+        if entry.options is not None and option not in entry.options:
+            known = [taken for taken in entry.options if taken != "payoffs"]
+            remedy = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise InputError(f"environment '{name}' has no option {shown(option)}; {remedy}")
+    for option in entry.needs:
+        if option == "payoffs" and config.payoffs is None:
+            raise InputError(f"environment '{name}' needs payoffs; give --payoffs '[[1, 0], [0, 1]]' or a file")
+        if option != "payoffs" and option not in options:
+            raise InputError(f"environment '{name}' needs the option {option}; give --option {option}=…")
+    return config
 
 
 def _resolve_objective(config: TrainConfig, complete: TrainConfig, objective: Objective | None) -> Objective:

@@ -69,8 +69,8 @@ _FAST_RATES: dict[tuple[bool, str], dict[str, Any]] = {
 }
 
 
-#: For environments registered by users: the paper's settings for grid worlds, with fewer environments.
-_CUSTOM: dict[str, Any] = {
+#: Deep environments in the paper (Table 3; critic's rate, chunk and total length are the reference implementation's).
+_DEEP: dict[str, Any] = {
     "network": "mlp",
     "base_optimizer": "adam",
     "manipulator_optimizer": "adam",
@@ -78,21 +78,66 @@ _CUSTOM: dict[str, Any] = {
     "base_max_norm": 0.5,
     "manipulator_max_norm": 0.5,
     "lookahead": 1,
-    "lookahead_rate": 4e-4,
-    "manipulator_rate": 8e-3,
-    "base_rate": 1e-4,
-    "critic_rate": 5e-3,
-    "envs": 64,
-    "steps": 80,
     "discount": 0.99,
     "gae_decay": 0.99,
     "dice_decay": 0.99,
     "entropy": 0.01,
-    "partner_play": 0.15,
+    "partner_play": 0.1,
     "crossplay_weight": 0.25,
     "sides": "both",
+}
+_STORM_PAPER = _DEEP | {
+    "lookahead_rate": 4e-4,
+    "manipulator_rate": 8e-3,
+    "base_rate": 1e-4,
+    "critic_rate": 5e-3,
+    "envs": 256,
+    "steps": 80,
+    "partner_play": 0.15,
+    "updates": 14_648,  # 3e8 steps of one pairing
+}
+_OVERCOOKED_PAPER = _DEEP | {
+    "lookahead_rate": 2e-4,
+    "manipulator_rate": 1e-3,
+    "base_rate": 2e-4,
+    "critic_rate": 5e-4,
+    "envs": 512,
+    "steps": 128,
+    "updates": 91_552,  # 6e9 steps of one pairing
+}
+_HANABI_PAPER = _DEEP | {
+    "hidden_sizes": (512, 512),
+    "activation": "relu",
+    "lookahead_rate": 5e-3,
+    "manipulator_rate": 2.5e-3,
+    "base_rate": 5e-3,
+    "critic_rate": 5e-4,
+    "envs": 128,
+    "steps": 128,
+    "updates": 12_207,  # 2e8 steps of one pairing
+}
+#: What was found here; docs/deep-environments.md says how.
+_STORM_FAST = _STORM_PAPER | {"envs": 64, "base_update": "ppo", "base_rate": 1e-3, "critic_rate": 1e-3, "updates": 2000}
+_OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
+    "envs": 64,
+    "base_update": "ppo",
+    "base_rate": 1e-3,
+    "critic_rate": 1e-3,
+    "gae_decay": 0.95,
     "updates": 1000,
 }
+_HANABI_FAST = _HANABI_PAPER | {"base_update": "ppo", "base_rate": 5e-4, "updates": 1000}
+_FAMILIES: dict[str, dict[str, dict[str, Any]]] = {
+    "storm": {"paper": _STORM_PAPER, "fast": _STORM_FAST},
+    "overcooked": {
+        "paper": _OVERCOOKED_PAPER | {"environment_options": {"shaping": "paper"}},
+        "fast": _OVERCOOKED_FAST,
+    },
+    "overcooked_v2": {"paper": _OVERCOOKED_PAPER, "fast": _OVERCOOKED_FAST},
+    "hanabi": {"paper": _HANABI_PAPER, "fast": _HANABI_FAST},
+}
+#: For environments registered by users: the paper's settings for grid worlds, with fewer environments.
+_CUSTOM = _STORM_PAPER | {"envs": 64, "updates": 1000}
 
 
 def preset_values(
@@ -107,7 +152,8 @@ def preset_values(
         raise InputError(f"preset '{name}' is unknown; use {' or '.join(PRESETS)}")
     values = _COMMON | {"precision": "float64" if exact else "float32"}
     if not tabular:
-        return values | _CUSTOM
+        family = environment.partition("/")[0]
+        return values | (_FAMILIES[family][name] if family in _FAMILIES else _CUSTOM)
     if name == "paper":
         values |= _MATRIX_PAPER
     else:

@@ -165,8 +165,7 @@ def _config_of(algorithm: "str | Objective", environment: "str | Environment", s
     name = environment if isinstance(environment, str) else environment.name
     if not isinstance(environment, str):
         options = {key: _plain(value) for key, value in environment.made_with.items()}
-        if name == "matrix/custom":
-            settings["payoffs"] = options.pop("payoffs", None)
+        settings["payoffs"] = options.pop("payoffs", None)
         settings["environment_options"] = options
     called = algorithm.name if isinstance(algorithm, Objective) else algorithm
     return config_from_dict({"algorithm": called, "environment": name, **settings})
