@@ -14,6 +14,7 @@ from rpax.environments.jaxmarl.load import load
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
 from rpax.errors import InputError, shown, suggestion
 
+# Options come as a user wrote them, of any type, and are checked here.
 _HORIZON = 400
 _CHANNELS = 26
 SHAPINGS = ("jaxmarl", "paper")
@@ -58,7 +59,7 @@ class Overcooked(Environment):
         InputError: ``shaping`` or ``horizon`` is wrong, or JaxMARL is missing.
     """
 
-    def __init__(self, name: str, layout: Any, *, shaping: str = "jaxmarl", horizon: int = _HORIZON) -> None:
+    def __init__(self, name: str, layout: Any, *, shaping: Any = "jaxmarl", horizon: Any = _HORIZON) -> None:
         if shaping not in SHAPINGS:
             raise InputError(f"environment '{name}': shaping {shown(shaping)} is unknown; {_choice(shaping)}")
         self.name = name
@@ -144,7 +145,7 @@ class Overcooked(Environment):
         )
 
 
-def make_overcooked(name: str, *, shaping: str = "jaxmarl", horizon: int = _HORIZON) -> Overcooked:
+def make_overcooked(name: str, *, shaping: Any = "jaxmarl", horizon: Any = _HORIZON) -> Overcooked:
     """``overcooked/<layout>``: a layout of our own or one of JaxMARL's.
 
     Raises:
@@ -159,7 +160,7 @@ def make_overcooked(name: str, *, shaping: str = "jaxmarl", horizon: int = _HORI
 
 
 def make_custom_overcooked(
-    name: str, *, layout: object = None, shaping: str = "jaxmarl", horizon: int = _HORIZON
+    name: str, *, layout: object = None, shaping: Any = "jaxmarl", horizon: Any = _HORIZON
 ) -> Overcooked:
     """``overcooked/custom``: a layout drawn as text, see :mod:`rpax.environments.jaxmarl.layouts`.
 
@@ -180,13 +181,13 @@ def make_custom_overcooked(
 def make_overcooked_v2(
     name: str,
     *,
-    horizon: int = _HORIZON,
-    agent_view_size: int | None = None,
-    random_agent_positions: bool = False,
-    negative_rewards: bool = False,
-    sample_recipe_on_delivery: bool = False,
-    start_cooking_interaction: bool = False,
-    indicate_successful_delivery: bool = False,
+    horizon: Any = _HORIZON,
+    agent_view_size: Any = None,
+    random_agent_positions: Any = False,
+    negative_rewards: Any = False,
+    sample_recipe_on_delivery: Any = False,
+    start_cooking_interaction: Any = False,
+    indicate_successful_delivery: Any = False,
 ) -> AdaptedEnvironment:
     """``overcooked_v2/<layout>``: JaxMARL's OvercookedV2 with its own options.
 
