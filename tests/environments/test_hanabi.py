@@ -47,9 +47,8 @@ def play_both(ours: Hanabi, theirs, key, envs: int, steps: int):
         return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), tree)
 
     def one_step(carry, key):
-        state, own = carry
+        state, own, legal = carry
         key_actions, key_step = jax.random.split(key)
-        legal = jax.vmap(ours.legal_actions)(state)
         masks = jnp.stack(legal, axis=1)
         actions = categorical.sample(key_actions, jnp.zeros(masks.shape), masks)
         keys = jax.random.split(key_step, envs)
@@ -57,23 +56,23 @@ def play_both(ours: Hanabi, theirs, key, envs: int, steps: int):
         by_agent = {"agent_0": actions[:, 0], "agent_1": actions[:, 1]}
         seen, own, rewards, dones, _ = jax.vmap(theirs.step)(keys, own, by_agent)
         moves = jax.vmap(theirs.get_legal_moves)(own)
-        observations = jax.vmap(ours.observe)(following)
+        observations, legal = jax.vmap(ours.observe)(following), jax.vmap(ours.legal_actions)(following)
         equal = {
             "observations": same(observations, (seen["agent_0"], seen["agent_1"])),
             "state": same(following.game, own),
             "reward": same(transition.rewards, jnp.stack([rewards["agent_0"], rewards["agent_1"]], axis=1)),
             "done": transition.done == dones["__all__"],
-            "legal moves": same(
-                jax.vmap(ours.legal_actions)(following), (moves["agent_0"] == 1, moves["agent_1"] == 1)
-            ),
+            "legal moves": same(legal, (moves["agent_0"] == 1, moves["agent_1"] == 1)),
         }
         score = jax.vmap(ours.score)(transition.state)
         drawn = jnp.take_along_axis(masks, actions[..., None], axis=2)[..., 0]
-        return (following, strong(own)), (equal, transition.rewards, transition.done, score, masks, drawn)
+        return (following, strong(own), legal), (equal, transition.rewards, transition.done, score, masks, drawn)
 
     key_reset, key_play = jax.random.split(key)
-    keys = jax.random.split(key_reset, envs)
-    carry = jax.vmap(ours.reset)(keys), strong(jax.vmap(theirs.reset)(keys)[1])
+    # Both begin in our state; JaxMARL's own resets come when the first episodes end.
+    state = jax.vmap(ours.reset)(jax.random.split(key_reset, envs))
+    moves = jax.vmap(theirs.get_legal_moves)(state.game)
+    carry = state, state.game, (moves["agent_0"] == 1, moves["agent_1"] == 1)
     return jax.lax.scan(one_step, carry, jax.random.split(key_play, steps))[1]
 
 

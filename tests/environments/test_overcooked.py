@@ -62,8 +62,8 @@ def play_both(ours: Overcooked, theirs, key, envs: int, steps: int):
         return (following, own), (equal, transition)
 
     key_reset, key_hands, key_pots, key_play = jax.random.split(key, 4)
-    keys = jax.random.split(key_reset, envs)
-    state = jax.vmap(ours.reset)(keys)
+    # Both begin in our state; JaxMARL's own reset comes when the episodes end.
+    state = jax.vmap(ours.reset)(jax.random.split(key_reset, envs))
     # Full hands and pots in every state to start with, or random play would deliver nothing.
     held = jax.random.choice(key_hands, jnp.array([NOTHING, ONION, PLATE, SOUP], jnp.uint8), (envs, 2))
     status = jax.random.randint(key_pots, state.grid.shape[:-1], 0, EMPTY_POT + 1).astype(jnp.uint8)
@@ -260,13 +260,14 @@ class Kitchen:
     def __init__(self, name: str, text: str) -> None:
         self.rows = text.strip("\n").split("\n")
         self.game = rpax.make(name)
-        self.step = jax.jit(self.game.step)
+        self.key = jax.random.key(0)
+        self.reset, self.step = jax.jit(self.game.reset), jax.jit(self.game.step)
         starts = [(c, r) for r, row in enumerate(self.rows) for c, s in enumerate(row) if s == "A"]
         self.rooms = [set(self.ways(start)) for start in starts]
         self.start_again()
 
     def start_again(self) -> None:
-        self.state = self.game.reset(jax.random.key(0))
+        self.state = self.reset(self.key)
         self.paid = 0.0
 
     def ways(self, start) -> dict:
@@ -298,14 +299,15 @@ class Kitchen:
         return [(c, r) for c, r in self.find(symbol) if 0 < c < width - 1 and 0 < r < height - 1]
 
     def act(self, agent: int, action: int) -> None:
-        actions = jnp.full(2, STAY).at[agent].set(action)
-        transition = self.step(jax.random.key(1), self.state, actions)
+        actions = np.full(2, STAY, np.int32)
+        actions[agent] = action
+        transition = self.step(self.key, self.state, actions)
         self.state = transition.state
-        self.paid += float(transition.rewards[agent])
+        self.paid += float(np.asarray(transition.rewards)[agent])
 
     def use(self, agent: int, cell) -> None:
         """Walk to ``cell``, face it and interact."""
-        ways = self.ways(tuple(int(x) for x in self.state.position[agent]))
+        ways = self.ways(tuple(np.asarray(self.state.position)[agent].tolist()))
         move, floor = min(
             ((move, floor) for move, floor in enumerate(self.around(cell)) if floor in ways),
             key=lambda way: len(ways[way[1]]),

@@ -238,7 +238,8 @@ def _two_agents(name: str, game: Any) -> tuple[str, str]:
         )
     agents = list(game.agents)
     if len(agents) != 2:
-        raise InputError(f"environment '{name}' has {len(agents)} agents; only games of two can be trained on")
+        count = f"{len(agents)} agent{'s' if len(agents) != 1 else ''}"
+        raise InputError(f"environment '{name}' has {count}; only games of two can be trained on")
     return agents[0], agents[1]
 
 
