@@ -127,7 +127,7 @@ def test_blocks_of_time_change_nothing(monkeypatch):
     problem = tiny_problem("ad-rpg", base_optimizer="adam", lookahead=2, entropy=0.02, options={"partner_play": 0.1})
     state = a_state(problem, used=True)
     whole, _ = both_gradients(problem)(state)
-    monkeypatch.setattr(blocks, "MOST_ROWS", 1)
+    monkeypatch.setattr(blocks, "MOST_NUMBERS", 1)
     in_blocks, _ = both_gradients(problem)(state)
     for name in problem.manipulators:
         assert relative_error(in_blocks["closed-form"][name].gradient, whole["closed-form"][name].gradient) < 1e-12

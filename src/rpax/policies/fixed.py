@@ -98,8 +98,8 @@ def _written_down(
         return _asked(name, source, environment, seats)
     if isinstance(source, str) and source == "uniform" and not isinstance(environment, TabularGame):
         heads = {seat: f"seat_{seat}" for seat in seats}
-        uniform: dict[str, nn.Module] = {heads[s]: Uniform(environment.spaces[s].num_actions) for s in seats}
-        return AgentPolicy(uniform, heads, environment.spaces), {head: {} for head in uniform}
+        draws: dict[str, nn.Module] = {heads[s]: Uniform(environment.spaces[s].num_actions) for s in seats}
+        return AgentPolicy(draws, heads, environment.spaces), {head: {} for head in draws}
     if not isinstance(environment, TabularGame):
         raise InputError(f"{name} {shown(source)}: probabilities fit tabular games only; give RUN:AGENT")
     networks, parameters = {}, {}

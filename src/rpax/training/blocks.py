@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-#: A block's observations and activations should stay in a core's cache (4,096 rows of 64 hidden units are 1 MB).
-MOST_ROWS = 4096
+#: Stored as small integers, observations become floating-point numbers block by block, which should stay in the cache.
+MOST_NUMBERS = 2**20
 
 
-def number_of_blocks(steps: int, rows_per_step: int) -> int:
-    """The least number of equal blocks of steps that have at most ``MOST_ROWS`` rows each (or one step each)."""
+def number_of_blocks(steps: int, numbers_per_step: int) -> int:
+    """The least number of equal blocks of steps with ``MOST_NUMBERS`` observed numbers each at most (or one step each)."""
     for count in range(1, steps):
-        if steps % count == 0 and steps // count * rows_per_step <= MOST_ROWS:
+        if steps % count == 0 and steps // count * numbers_per_step <= MOST_NUMBERS:
             return count
     return steps
 

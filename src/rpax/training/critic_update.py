@@ -1,5 +1,6 @@
 """Critics: one for each ordered pairing, on the joint observation, with a value for each seat."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -118,8 +119,7 @@ def _loss_and_gradient(
 
 
 def _blocks(chunk: Chunk) -> int:
-    steps, pairings, envs = chunk.first.shape
-    return number_of_blocks(steps, pairings * envs)
+    return number_of_blocks(chunk.first.shape[0], sum(math.prod(seen.shape[1:]) for seen in chunk.observations))
 
 
 def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairing]) -> Parameters:

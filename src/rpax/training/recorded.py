@@ -1,5 +1,6 @@
 """What agents saw and did in a recorded chunk, taken in blocks of time steps and in parts of the environments."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ def _blocks(
 ) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
     steps, _, envs = chunk.first.shape
     # Memory runs through all steps, so they stay together.
-    count = 1 if policy.memory_units else number_of_blocks(steps, len(slots) * envs)
+    numbers = len(slots) * envs * max(math.prod(space.observation_shape) for space in policy.spaces)
+    count = 1 if policy.memory_units else number_of_blocks(steps, numbers)
 
     def of_block(observations: Any, legal: Any, actions: Array, first: Array, *others: Array) -> Any:
         block = chunk._replace(observations=observations, legal=legal, actions=actions, first=first)
