@@ -4,13 +4,17 @@ import dataclasses
 import functools
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
+from rpax.environments.protocol import Environment, Key, step_and_reset
 from rpax.objectives.edges import Objective
+from rpax.policies import categorical
 from rpax.runs.config import TrainConfig
 from rpax.runs.session import make_environment, make_trainer
 from rpax.training.critic_update import CriticBatch, update_critics
@@ -23,6 +27,11 @@ from rpax.training.trainer import Trainer
 
 #: A repetition runs so many updates that it takes at least so long.
 _LEAST_SECONDS = 0.2
+_CACHE_SETTINGS = (
+    "jax_enable_compilation_cache",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Measurement:
         steps: steps of a chunk.
         manipulator_gradient: closed form or autodiff.
         compile_seconds: tracing, lowering and compiling the update, nothing cached.
+        warm_start_seconds: from nothing in this process to the first update done, with a filled compilation cache.
         seconds_per_update: median over the repetitions, all seeds together.
         slowest: of the repetitions.
         fastest: of the repetitions.
@@ -48,6 +58,7 @@ class Measurement:
     steps: int
     manipulator_gradient: str
     compile_seconds: float
+    warm_start_seconds: float | None
     seconds_per_update: float
     slowest: float
     fastest: float
@@ -82,6 +93,7 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
         steps=problem.numbers.steps,
         manipulator_gradient=problem.numbers.manipulator_gradient,
         compile_seconds=compile_seconds,
+        warm_start_seconds=_warm_start(trainer) if phases else None,
         seconds_per_update=per_update,
         slowest=max(times),
         fastest=min(times),
@@ -89,6 +101,106 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
         program_bytes=memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes,
         phases=_phases(trainer, per_update, repetitions) if phases and not config.exact else {"update": 1.0},
     )
+
+
+def _warm_start(trainer: Trainer) -> float:
+    """Fill a compilation cache, forget everything in this process, and start again from the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
+        jax.config.update("jax_enable_compilation_cache", True)
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        try:
+            seconds = 0.0
+            for _ in ("fill the cache", "start from it"):
+                _forget_programs()
+                fresh = dataclasses.replace(trainer)
+                start = time.perf_counter()
+                jax.block_until_ready(fresh.advance(fresh.init(), 1))
+                seconds = time.perf_counter() - start
+            return seconds
+        finally:
+            for name, value in before.items():
+                jax.config.update(name, value)
+            _forget_programs()
+
+
+def _forget_programs() -> None:
+    from jax.experimental.compilation_cache import compilation_cache
+
+    # The cache object remembers the folder it was made for.
+    compilation_cache.reset_cache()
+    jax.clear_caches()
+
+
+class SteppingSpeed(NamedTuple):
+    """Environment steps per second with uniform random actions and one observation a step, nothing learned.
+
+    Attributes:
+        ours: through the two-seat protocol.
+        jaxmarl: JaxMARL's own loop over the same game, ``None`` where it has none.
+    """
+
+    ours: float
+    jaxmarl: float | None
+
+
+def stepping_speed(environment: Environment, repetitions: int, envs: int = 512, steps: int = 100) -> SteppingSpeed:
+    """Raw stepping of ``envs`` games at once, ours and (for its games) JaxMARL's own in the same run."""
+    functions = [functools.partial(_step_ours, environment, envs, steps)]
+    game = getattr(environment, "game", None)
+    if game is not None:
+        functions.append(functools.partial(_step_jaxmarl, game, environment, envs, steps))
+    speeds = [envs * steps / _time_call(jax.jit(function), (jax.random.key(0),), repetitions) for function in functions]
+    return SteppingSpeed(speeds[0], speeds[1] if len(speeds) > 1 else None)
+
+
+def _step_ours(environment: Environment, envs: int, steps: int, key: Key) -> Any:
+    key_reset, key_play = jax.random.split(key)
+    state = jax.vmap(environment.reset)(jax.random.split(key_reset, envs))
+
+    def one_step(state: Any, key_step: Key) -> tuple[Any, Any]:
+        key_act, key_env = jax.random.split(key_step)
+        legal = jax.vmap(environment.legal_actions)(state)
+        masks = [None, None] if legal is None else legal
+        draw = [
+            categorical.sample(k, jnp.zeros((envs, space.num_actions)), mask)
+            for k, space, mask in zip(jax.random.split(key_act), environment.spaces, masks, strict=True)
+        ]
+        keys = jax.random.split(key_env, envs)
+        step = functools.partial(step_and_reset, environment)
+        transition, state = jax.vmap(step)(keys, state, jnp.stack(draw, axis=-1))
+        return state, (transition.rewards.sum(), _digest(jax.vmap(environment.observe)(state)))
+
+    return jax.lax.scan(one_step, state, jax.random.split(key_play, steps))[1]
+
+
+def _step_jaxmarl(game: Any, environment: Environment, envs: int, steps: int, key: Key) -> Any:
+    key_reset, key_play = jax.random.split(key)
+    _, state = jax.vmap(game.reset)(jax.random.split(key_reset, envs))
+
+    def one_step(state: Any, key_step: Key) -> tuple[Any, Any]:
+        key_act, key_env = jax.random.split(key_step)
+        masks = jax.vmap(game.get_legal_moves)(state) if hasattr(game, "get_legal_moves") else {}
+        actions = {
+            agent: categorical.sample(k, jnp.zeros((envs, space.num_actions)), _as_mask(masks.get(agent)))
+            for k, agent, space in zip(jax.random.split(key_act), game.agents, environment.spaces, strict=True)
+        }
+        seen, state, rewards, _, _ = jax.vmap(game.step)(jax.random.split(key_env, envs), state, actions)
+        return state, (rewards[game.agents[0]].sum(), _digest([seen[agent] for agent in game.agents]))
+
+    # One step first: JaxMARL's state after a reset may be typed more weakly than after a step.
+    state, _ = one_step(state, key_reset)
+    return jax.lax.scan(one_step, state, jax.random.split(key_play, steps))[1]
+
+
+def _as_mask(legal: Any) -> Any:
+    return None if legal is None else legal.astype(bool)
+
+
+def _digest(observations: Any) -> Any:
+    """A number that depends on all that was observed, so that nothing is left out of the compiled program."""
+    return sum(jnp.sum(seen.astype(jnp.float32)) for seen in observations)
 
 
 def env_steps_of_update(problem: Problem) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -23,7 +23,7 @@ class Command:
     Examples:
       rpax bench at-rpg matrix/figure-2
       rpax bench at-rpg matrix/figure-2 --lookahead 1 2 4 --envs 128 4096 --manipulator-gradient both
-      rpax bench ad-rpg extensive/g1 --network tabular --json
+      rpax bench ad-rpg overcooked/coord_ring --envs 16 64
     """
 
     algorithm: tyro.conf.Positional[str]
@@ -36,12 +36,21 @@ class Command:
     """Parallel environments of each pairing, one or more values."""
     steps: int | None = None
     """Steps of a rollout chunk (default: the preset's)."""
-    network: Literal["tabular", "mlp"] = "mlp"
+    network: Literal["tabular", "mlp", "cnn", "gru"] = "mlp"
     """Policies and critics."""
     manipulator_gradient: Literal["closed-form", "autodiff", "both"] = "closed-form"
     """How the manipulators' gradient is taken."""
     exact: tyro.conf.FlagCreatePairsOff[bool] = False
     """Exact gradients instead of sampled play."""
+    base_update: Literal["pg", "ppo"] = "pg"
+    """The base agents' real step."""
+    population: int | None = None
+    """N of AD (default: the preset's)."""
+    option: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Set an option of the environment, for example --option horizon=100."""
     payoffs: str | None = None
     """For matrix/custom."""
     victim: str = "uniform"
@@ -66,7 +75,8 @@ class Command:
         gradients = ("closed-form", "autodiff") if self.manipulator_gradient == "both" else (self.manipulator_gradient,)
         prepared = [self._prepare(*case) for case in itertools.product(self.lookahead, self.envs, gradients)]
 
-        from rpax.benchmark.measure import machine, measure, peak_memory_bytes
+        from rpax.benchmark.measure import machine, measure, peak_memory_bytes, stepping_speed
+        from rpax.runs.session import make_environment
 
         measured = []
         for config, objective in prepared:
@@ -76,13 +86,14 @@ class Command:
         document = {
             "algorithm": self.algorithm,
             "environment": self.environment,
-            "base_update": "pg",
-            "network": "mlp 64x64" if self.network == "mlp" else "tabular",
+            "base_update": self.base_update,
+            "network": _network(prepared[0][0]),
             "seeds": self.seeds,
             "exact": self.exact,
             "machine": machine(),
             "repetitions": self.repetitions,
             **dataclasses.asdict(measured[0]),
+            "stepping": stepping_speed(make_environment(prepared[0][0]), self.repetitions)._asdict(),
             "peak_memory_bytes": peak_memory_bytes(),
             "cases": [dataclasses.asdict(case) for case in measured],
         }
@@ -95,7 +106,7 @@ class Command:
     def _prepare(self, lookahead: int, envs: int, gradient: Any) -> Any:
         from rpax.objectives.catalogue import ALGORITHMS, ALIASES
         from rpax.objectives.files import load_objective
-        from rpax.runs.config import TrainConfig
+        from rpax.runs.config import TrainConfig, parse_options
         from rpax.runs.prepare import prepare
 
         entry = ALGORITHMS.get(ALIASES.get(self.algorithm, self.algorithm))
@@ -109,6 +120,9 @@ class Command:
             envs=envs,
             steps=self.steps,
             network=self.network,
+            base_update=self.base_update,
+            population=self.population,
+            environment_options=parse_options(self.option),
             manipulator_gradient=gradient,
             exact=self.exact,
             payoffs=self.payoffs,
@@ -125,6 +139,17 @@ class Command:
         return name in algorithm(entry.name).fixed
 
 
+def _network(config: Any) -> str:
+    """The network in words, like ``mlp 64x64``."""
+    sizes = "x".join(map(str, config.hidden_sizes))
+    return {
+        "tabular": "tabular",
+        "mlp": f"mlp {sizes}",
+        "cnn": f"cnn {'x'.join(map(str, config.channels))}, {sizes}",
+        "gru": f"gru {sizes}, {config.memory_units} units",
+    }[config.network]
+
+
 def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> None:
     from rich.console import Console
     from rich.table import Table
@@ -133,7 +158,13 @@ def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> Non
     if not console.is_terminal:
         console = Console(width=120)
     about = document["machine"]
-    title = f"{document['algorithm']} on {document['environment']}, {document['network']}, base update pg"
+    title = ", ".join(
+        (
+            f"{document['algorithm']} on {document['environment']}",
+            document["network"],
+            f"base update {document['base_update']}",
+        )
+    )
     table = Table(title=title, title_justify="left")
     for column in ("N", "envs", "gradient", "compile s", "updates/s", "env-steps/s", "program MB", "min–max ms/update"):
         table.add_column(column, justify="right")
@@ -151,6 +182,11 @@ def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> Non
     console.print(table)
     phases = ", ".join(f"{name} {share:.0%}" for name, share in measured[0].phases.items())
     console.print(f"phases of the first row: {phases}", highlight=False)
+    stepping = document["stepping"]
+    jaxmarl = f", JaxMARL's own loop {stepping['jaxmarl']:,.0f}" if stepping["jaxmarl"] else ""
+    console.print(f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}", highlight=False)
+    warm = document["warm_start_seconds"]
+    console.print(f"warm start to the first update: {warm:.2f} s", highlight=False)
     peak = document["peak_memory_bytes"]
     if peak:
         console.print(f"peak memory of the process: {peak / 1e6:,.0f} MB", highlight=False)
