@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
-from rpax.training.problem import Problem
-from rpax.training.rollout import roll_out, start_streams
+from rpax.training.problem import Problem, Streams
+from rpax.training.rollout import group_slots, play_step, start_streams
 
 _MOST_ENVS = 256
 
@@ -45,11 +45,19 @@ def sampled_returns(problem: Problem, parameters: Mapping[str, Parameters], key:
 def _first_episodes(
     problem: Problem, parameters: Mapping[str, Parameters], key: Key, *, envs: int
 ) -> Float[Array, "pairings envs 2"]:
-    """The return of the first episode of each environment, which ends within the horizon."""
+    """The return of the first episode of each environment, which ends within the horizon. Nothing else is kept."""
     key_start, key_play = jax.random.split(key)
     pairings = problem.plan.all_pairings
     streams = start_streams(problem.environment, key_start, len(pairings), envs, problem.memory_units)
-    horizon = problem.environment.horizon
-    chunk, _ = roll_out(problem.environment, problem.policies, parameters, pairings, key_play, streams, horizon)
-    ended_before = jnp.cumsum(chunk.done, axis=0) - chunk.done
-    return jnp.sum(jnp.where((ended_before == 0)[..., None], chunk.episode_returns, 0.0), axis=0)
+    groups = group_slots(pairings, problem.policies)
+    play = functools.partial(play_step, problem.environment, problem.policies, parameters, groups)
+
+    def one_step(carry: tuple[Streams, Array, Array], key_step: Key) -> tuple[tuple[Streams, Array, Array], None]:
+        streams, returns, over = carry
+        streams, step = play(streams, key_step)
+        returns = jnp.where((step.done & ~over)[..., None], step.episode_returns, returns)
+        return (streams, returns, over | step.done), None
+
+    start = (streams, jnp.zeros_like(streams.episode_return), jnp.zeros_like(streams.first))
+    keys = jax.random.split(key_play, problem.environment.horizon)
+    return jax.lax.scan(one_step, start, keys)[0][1]

@@ -11,7 +11,7 @@ MOST_NUMBERS = 2**20
 
 
 def number_of_blocks(steps: int, numbers_per_step: int) -> int:
-    """The least number of equal blocks of steps with ``MOST_NUMBERS`` observed numbers each at most (or one step each)."""
+    """The least number of equal blocks of steps with at most ``MOST_NUMBERS`` numbers each (or of one step each)."""
     for count in range(1, steps):
         if steps % count == 0 and steps // count * numbers_per_step <= MOST_NUMBERS:
             return count

@@ -96,7 +96,7 @@ def roll_out(
     steps: int,
 ) -> tuple[Chunk, Streams]:
     """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves."""
-    play = functools.partial(_play_step, environment, policies, parameters, group_slots(pairings, policies))
+    play = functools.partial(play_step, environment, policies, parameters, group_slots(pairings, policies))
     memory = streams.memory
     streams, chunk = jax.lax.scan(play, streams, jax.random.split(key, steps))
     return chunk._replace(last=_observe(environment, streams), memory=memory), streams
@@ -108,7 +108,7 @@ def _observe(environment: Environment, streams: Streams) -> tuple[Array, Array]:
     return stored[0], stored[1]
 
 
-def _play_step(
+def play_step(
     environment: Environment,
     policies: Mapping[str, AgentPolicy],
     parameters: Mapping[str, Parameters],
