@@ -19,6 +19,7 @@ VERBS = {
     "train": "train an algorithm on an environment",
     "resume": "continue a run to its end",
     "certify": "rationality gap of each agent of a run",
+    "replay": "moving pictures of agents of a run that play together",
     "show": "draw an algorithm's objective graph",
     "list": "algorithms and environments",
     "bench": "throughput, compile time, memory, and where the time goes",

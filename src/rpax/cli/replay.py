@@ -1,0 +1,170 @@
+"""`rpax replay`: moving pictures of chosen pairings."""
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from rpax.cli.output import print_json, say
+from rpax.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from rpax.reports.replay import Episode, Player
+    from rpax.runs.run import Run
+
+_MOST_EPISODES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Draw episodes of a run's agents as GIF, WebP or MP4, with who sits where, the step, the actions and the returns.
+
+    Without --pairing, every base agent plays with itself and with the others, in all seats that they can play. There is
+    one file a pairing, which holds its episodes one after the other; files of an earlier replay are replaced.
+
+    Examples:
+      rpax replay runs/x
+      rpax replay runs/x --pairing base_0:base_1 --pairing base_1:manipulator_1 --episodes 3
+      rpax replay runs/x --pairing victim:adversary --greedy --format mp4 --fps 10 --out pictures
+    """
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """The run directory."""
+    pairing: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="SEAT0:SEAT1", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Who plays: the agent in seat 0 and the one in seat 1."""
+    run_seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """Agents of this seed of the run (default: its first)."""
+    episodes: int = 1
+    """Episodes of each pairing."""
+    seed: int = 0
+    """Of the episodes: their starts and what agents draw."""
+    greedy: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Agents take their likeliest action."""
+    sample: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Agents draw actions from their policies; so they do anyway without --greedy."""
+    format: Literal["gif", "webp", "mp4"] = "gif"
+    """Format of the files; MP4 needs the extra `rpax[video]`."""
+    fps: float = 5.0
+    """Steps shown in a second."""
+    scale: float = 1.0
+    """Size of the pictures, from 0.25 to 4."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of the files (default: RUN/replays)."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON document on stdout; everything else goes to stderr."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+    def run(self) -> int:
+        """Play and draw."""
+        if self.greedy and self.sample:
+            raise InputError("--greedy and --sample exclude each other; give one of them")
+        for name, least, most in (("episodes", 1, _MOST_EPISODES), ("seed", 0, 2**32 - 1)):
+            if not least <= (value := getattr(self, name)) <= most:
+                raise InputError(f"{name} {shown(value)} is not allowed; give a whole number from {least} to {most}")
+        from rpax.runs.run import load
+
+        run = load(self.run_dir)
+        pairings = [_parse_pairing(run, text) for text in self.pairing]
+        seed = run.config.seed_list[0] if self.run_seed is None else self.run_seed
+        from rpax.reports.moving_picture import FPS, check_range, check_writable
+        from rpax.reports.replay import SCALE, Player
+        from rpax.runs.session import make_environment
+
+        check_range("fps", self.fps, *FPS)
+        check_range("scale", self.scale, *SCALE)
+        agents = {name: run.agent(name, seed) for name in _needed(run, pairings)}
+        pairings = _playable(agents, pairings)
+        out = self.out or self.run_dir / "replays"
+        check_writable(out, self.format)
+        player = Player(make_environment(run.config), greedy=self.greedy)
+        replays = [self._replay(run, player, (agents[a], agents[b]), seed, out) for a, b in dict.fromkeys(pairings)]
+        if self.json:
+            shared = {"run_dir": str(self.run_dir), "environment": run.config.environment, "run_seed": seed}
+            print_json({**shared, "seed": self.seed, "greedy": self.greedy, "replays": replays})
+        else:
+            for replay in replays:
+                returns = "; ".join(", ".join(f"{r:.4g}" for r in episode["returns"]) for episode in replay["episodes"])
+                print(f"{replay['file']}  {replay['seat_0']} with {replay['seat_1']}: returns {returns}")
+        return 0
+
+    def _replay(self, run: "Run", player: "Player", agents: Any, seed: int, out: pathlib.Path) -> dict[str, Any]:
+        """Play one pairing's episodes and write its file."""
+        import jax
+
+        from rpax.reports.moving_picture import write_moving_picture
+        from rpax.reports.replay import Replay
+
+        names = (agents[0].name, agents[1].name)
+        say(f"{names[0]} with {names[1]}: playing", quiet=self.quiet)
+        keys = jax.random.split(jax.random.key(self.seed), self.episodes)
+        episodes = tuple(player.play(agents, key) for key in keys)
+        title = f"{run.objective.name} on {run.config.environment}, seed {seed}"
+        frames = Replay(player.environment, names, title, episodes).frames(self.scale)
+        path = out / f"seed-{seed}-{names[0]}-{names[1]}.{self.format}"
+        with _progress(f"{names[0]} with {names[1]}", len(frames), quiet=self.quiet) as progress:
+            write_moving_picture(path, frames, self.fps, progress)
+        entry = {"file": str(path), "seat_0": names[0], "seat_1": names[1]}
+        return {**entry, "frames": len(frames), "episodes": [_summary(episode) for episode in episodes]}
+
+
+def _summary(episode: "Episode") -> dict[str, Any]:
+    return {"returns": list(episode.returns), "length": episode.length}
+
+
+def _parse_pairing(run: "Run", text: str) -> tuple[str, str]:
+    first, colon, second = text.partition(":")
+    if not colon or not first or not second or ":" in second:
+        some = next(iter(run.objective.agents))
+        raise InputError(f"pairing {shown(text)} is no pair of agents; write SEAT0:SEAT1, for example {some}:{some}")
+    return first, second
+
+
+def _needed(run: "Run", pairings: list[tuple[str, str]]) -> list[str]:
+    """The agents that play: those of the pairings, or all base agents and, if they never learn, the fixed ones."""
+    if pairings:
+        return list(dict.fromkeys(name for pairing in pairings for name in pairing))
+    return [*run.objective.bases, *run.objective.fixed]
+
+
+def _playable(agents: dict[str, Any], pairings: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairings asked for, or all that the agents' seats allow.
+
+    Raises:
+        InputError: an agent of a pairing does not play that seat.
+    """
+    for pairing in pairings:
+        for seat, name in enumerate(pairing):
+            if seat not in agents[name].seats:
+                plays = ", ".join(map(str, agents[name].seats))
+                raise InputError(
+                    f"pairing '{':'.join(pairing)}': agent '{name}' plays seat {plays} only; name the agent of seat 0 "
+                    "first, then that of seat 1"
+                )
+    seats = [[name for name, agent in agents.items() if seat in agent.seats] for seat in (0, 1)]
+    return pairings or [(first, second) for first in seats[0] for second in seats[1]]
+
+
+def _progress(description: str, total: int, *, quiet: bool) -> Any:
+    """A progress bar on stderr, as a context that yields what is called with the number of pictures drawn."""
+    import contextlib
+    from collections.abc import Callable, Iterator
+
+    @contextlib.contextmanager
+    def bar() -> Iterator[Callable[[int], None]]:
+        if quiet:
+            yield lambda done: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        with Progress(*columns, console=Console(stderr=True), transient=True) as shown_bar:
+            task = shown_bar.add_task(f"{description}: drawing", total=total)
+            yield lambda done: shown_bar.update(task, completed=done)
+
+    return bar()

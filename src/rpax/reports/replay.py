@@ -1,0 +1,291 @@
+"""Replays: episodes that agents play together, as moving pictures with who sits where, what they do and get."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, UInt8
+from PIL import Image
+
+from rpax.environments.protocol import Environment, Key, State
+from rpax.errors import InputError
+from rpax.policies import categorical
+from rpax.reports.drawing import FAINT, INK, MUTED, SEAT_COLOURS, Canvas, text_width
+from rpax.reports.moving_picture import check_range
+from rpax.runs.agent import Agent
+
+_MARGIN, _LINE, _SIZE = 14, 24, 14.0
+#: The least and the most by which pictures are scaled.
+SCALE = (0.25, 4.0)
+#: How long the last picture of an episode stays, in pictures.
+_HOLD = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """One episode that two agents played.
+
+    Attributes:
+        states: before the first step, and after each; the last is not reset.
+        actions: of each seat in each step.
+        rewards: of each seat in each step, the game's own.
+    """
+
+    states: tuple[State, ...]
+    actions: Integer[np.ndarray, "steps 2"]
+    rewards: Float[np.ndarray, "steps 2"]
+
+    @property
+    def length(self) -> int:
+        """How many steps it lasted."""
+        return len(self.actions)
+
+    @property
+    def returns_so_far(self) -> Float[np.ndarray, "states 2"]:
+        """The undiscounted return of each seat up to each state."""
+        return np.concatenate([np.zeros((1, 2)), np.cumsum(self.rewards, axis=0, dtype=np.float64)])
+
+    @property
+    def returns(self) -> tuple[float, float]:
+        """The undiscounted return of seat 0 and of seat 1."""
+        first, second = self.returns_so_far[-1].tolist()
+        return first, second
+
+
+class Player:
+    """Plays episodes; agents with the same networks share one compiled program.
+
+    Args:
+        environment: the game.
+        greedy: agents take their likeliest action instead of drawing one.
+    """
+
+    def __init__(self, environment: Environment, *, greedy: bool) -> None:
+        self.environment, self.greedy = environment, greedy
+        self._compiled: list[tuple[list[Any], Callable[..., Any]]] = []
+
+    def play(self, agents: tuple[Agent, Agent], key: Key) -> Episode:
+        """One episode of ``agents`` in seats 0 and 1.
+
+        The key is split in two, for the start and for the steps; that of the steps into as many as the horizon, and
+        each of these into three: for the actions of seat 0 and of seat 1, and for the environment.
+        """
+        wanted = [agent.policy.networks[agent.policy.head_of_seat[seat]] for seat, agent in enumerate(agents)]
+        play = next((compiled for networks, compiled in self._compiled if networks == wanted), None)
+        if play is None:
+            play = jax.jit(self._make(agents))
+            self._compiled.append((wanted, play))
+        parameters = [
+            jax.tree.map(jnp.asarray, agent.parameters[agent.policy.head_of_seat[seat]])
+            for seat, agent in enumerate(agents)
+        ]
+        start, (after, actions, rewards, done) = jax.tree.map(np.asarray, play(parameters, key))
+        steps = int(np.argmax(done)) + 1 if done.any() else len(done)
+        states = (start, *(jax.tree.map(lambda field, t=t: field[t], after) for t in range(steps)))
+        return Episode(states, actions[:steps], rewards[:steps].astype(np.float64))
+
+    def _make(self, agents: tuple[Agent, Agent]) -> Callable[..., Any]:
+        environment, policies = self.environment, [agent.policy for agent in agents]
+        heads = [policy.head_of_seat[seat] for seat, policy in enumerate(policies)]
+        choose = self._choose
+
+        def one_step(parameters: list[Any], carried: tuple[Any, Any, Any], key: Key) -> tuple[Any, Any]:
+            state, first, memories = carried
+            *keys_act, key_step = jax.random.split(key, 3)
+            legal = environment.legal_actions(state) or (None, None)
+            actions, remembered = [], []
+            for seat, seen in enumerate(environment.observe(state)):
+                own = {heads[seat]: parameters[seat]}
+                stored = seen.astype(environment.spaces[seat].observation_dtype)
+                logits, memory = policies[seat].act(own, heads[seat], stored, first, memories[seat])
+                actions.append(choose(keys_act[seat], logits, legal[seat]))
+                remembered.append(memory)
+            after = environment.step(key_step, state, jnp.stack(actions))
+            following = (after.state, jnp.zeros((), bool), remembered)
+            return following, (after.state, jnp.stack(actions), after.rewards, after.done)
+
+        def play(parameters: list[Any], key: Key) -> tuple[Any, Any]:
+            key_start, key_steps = jax.random.split(key)
+            start = environment.reset(key_start)
+            memories = [jnp.zeros(policy.memory_units) if policy.memory_units else None for policy in policies]
+            keys = jax.random.split(key_steps, environment.horizon)
+            carried = (start, jnp.ones((), bool), memories)
+            return start, jax.lax.scan(lambda c, k: one_step(parameters, c, k), carried, keys)[1]
+
+        return play
+
+    def _choose(self, key: Key, logits: Array, legal: Array | None) -> Array:
+        if self.greedy:
+            return jnp.argmax(categorical.log_probabilities(logits, legal), axis=-1).astype(jnp.int32)
+        return categorical.sample(key, logits, legal)
+
+
+class Row(NamedTuple):
+    """One seat's line on a picture: who sits there, what it did last, what it has got."""
+
+    seat: str
+    agent: str
+    action: str
+    returns: str
+
+
+class Caption(NamedTuple):
+    """What is written on a picture."""
+
+    title: str
+    step: str
+    rows: tuple[Row, Row]
+
+
+def captions(environment: Environment, names: tuple[str, str], episode: Episode, title: str) -> list[Caption]:
+    """What is written on each picture of an episode, one a state."""
+    so_far = episode.returns_so_far
+    found = []
+    for t in range(len(episode.states)):
+        rows = []
+        for seat in (0, 1):
+            action = environment.spaces[seat].name_of(int(episode.actions[t - 1, seat])) if t else "–"
+            returns = f"{so_far[t, seat]:.4g}".replace("-", "−")
+            rows.append(Row(f"seat {seat}", names[seat], action, returns))
+        found.append(Caption(title, f"step {t} of {episode.length}", (rows[0], rows[1])))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The places of a caption's columns and the size of all pictures of a replay, in pixels before scaling."""
+
+    columns: tuple[float, float, float, float]
+    width: int
+    height: int
+
+
+def make_layout(all_captions: Sequence[Caption], picture: tuple[int, int]) -> Layout:
+    """A layout in which every caption and a ``picture`` of (height, width) fit."""
+    heads = Row("seat", "agent", "action", "return")
+    widths = [
+        max(
+            text_width(row[column], _SIZE, bold=True)
+            for row in {heads, *(row for caption in all_captions for row in caption.rows)}
+        )
+        for column in range(4)
+    ]
+    columns = [_MARGIN + sum(widths[:i]) + 22 * i for i in range(5)]
+    titles = max(
+        text_width(caption.title, _SIZE, bold=True) + text_width(caption.step, _SIZE) + 22 for caption in all_captions
+    )
+    width = max(columns[4] - 22 + _MARGIN, titles + 2 * _MARGIN, picture[1])
+    return Layout((columns[0], columns[1], columns[2], columns[3]), int(np.ceil(width)), caption_height() + picture[0])
+
+
+def caption_height() -> int:
+    """The height of what is written above the picture."""
+    return 4 * _LINE + _MARGIN
+
+
+def draw_frame(
+    picture: UInt8[np.ndarray, "height width 3"], caption: Caption, layout: Layout
+) -> UInt8[np.ndarray, "layout_height layout_width 3"]:
+    """The caption above the picture."""
+    canvas = Canvas(layout.width, layout.height)
+    y = _MARGIN / 2 + _LINE / 2
+    canvas.text((_MARGIN, y), caption.title, _SIZE, bold=True)
+    canvas.text((layout.width - _MARGIN, y), caption.step, _SIZE, colour=MUTED, anchor="rm")
+    for place, name in zip(layout.columns, ("seat", "agent", "action", "return"), strict=True):
+        canvas.text((place, y + _LINE), name, 11, colour=MUTED)
+    for seat, row in enumerate(caption.rows):
+        line = y + _LINE * (2 + seat)
+        for place, text in zip(layout.columns, row, strict=True):
+            colour = SEAT_COLOURS[seat] if place < layout.columns[2] else INK
+            canvas.text((place, line), text, _SIZE, colour=colour, bold=True)
+    canvas.stroke([(_MARGIN, caption_height() - 2), (layout.width - _MARGIN, caption_height() - 2)], FAINT)
+    canvas.paste(picture, ((layout.width - picture.shape[1]) // 2, caption_height()))
+    return canvas.picture()
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """A pairing's episodes, ready to be drawn.
+
+    Attributes:
+        environment: the game.
+        names: who sits in seat 0 and in seat 1.
+        title: written on every picture.
+        episodes: what they played.
+    """
+
+    environment: Environment
+    names: tuple[str, str]
+    title: str
+    episodes: tuple[Episode, ...]
+
+    def captions(self) -> list[list[Caption]]:
+        """What is written on the pictures of each episode."""
+        count = len(self.episodes)
+        titles = [self.title + (f", episode {i} of {count}" if count > 1 else "") for i in range(1, count + 1)]
+        return [
+            captions(self.environment, self.names, episode, title)
+            for episode, title in zip(self.episodes, titles, strict=True)
+        ]
+
+    def frames(self, scale: float = 1.0) -> "Frames":
+        """The pictures of all episodes, drawn when they are asked for.
+
+        Raises:
+            InputError: the environment does not draw itself, or the scale is out of range.
+        """
+        check_range("scale", scale, *SCALE)
+        every = [
+            (state, caption, t == episode.length)
+            for episode, written in zip(self.episodes, self.captions(), strict=True)
+            for t, (state, caption) in enumerate(zip(episode.states, written, strict=True))
+        ]
+        try:
+            first = self.environment.render(every[0][0])
+        except NotImplementedError:
+            raise InputError(
+                f"environment '{self.environment.name}' does not draw itself; give it a method render(state)"
+            ) from None
+        layout = make_layout([caption for _, caption, _ in every], (first.shape[0], first.shape[1]))
+        return Frames(self.environment, tuple(every), layout, scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Pictures to be drawn one by one: the state, what is written above it, and whether it ends an episode."""
+
+    environment: Environment
+    every: tuple[tuple[State, Caption, bool], ...]
+    layout: Layout
+    scale: float
+
+    def __len__(self) -> int:
+        return len(self.every)
+
+    @property
+    def holds(self) -> list[int]:
+        """For how many pictures each one stays: the end of an episode a little longer."""
+        return [_HOLD if last else 1 for _, _, last in self.every]
+
+    def draw(self, number: int) -> Image.Image:
+        """One of them; every picture of a replay has the same size."""
+        state, caption, _ = self.every[number]
+        picture = self.environment.render(state)
+        room = (self.layout.height - caption_height(), self.layout.width)
+        frame = Image.fromarray(draw_frame(_padded(picture, room), caption, self.layout))
+        if self.scale == 1:
+            return frame
+        size = (max(round(frame.width * self.scale), 1), max(round(frame.height * self.scale), 1))
+        return frame.resize(size, Image.Resampling.LANCZOS)
+
+
+def _padded(picture: np.ndarray, room: tuple[int, int]) -> np.ndarray:
+    """The picture in the middle of a white one of the given size (height, width), shrunk where it is larger."""
+    image = Image.fromarray(picture)
+    image.thumbnail((room[1], room[0]), Image.Resampling.LANCZOS)
+    padded = Image.new("RGB", (room[1], room[0]), "white")
+    padded.paste(image, ((room[1] - image.width) // 2, (room[0] - image.height) // 2))
+    return np.asarray(padded)
