@@ -59,7 +59,7 @@ def walls(window: np.ndarray) -> set[tuple[int, int]]:
 
 
 def test_the_other_is_where_it_is_and_looks_relative_to_oneself():
-    # Seat 0 on (2, 1) looks up: seat 1 on (3, 3) is two ahead and one to its left (facing 1, to larger x, is left).
+    # Seat 0 on (2, 1) looks to larger y: seat 1 on (3, 3) is two ahead and one to its left (facing 1, to larger x, is left).
     # Seat 1 looks to facing 3, a quarter to the right of seat 0, which seat 1 sees a quarter to the left, where
     # ahead is smaller x and left is facing 0, larger y: one ahead and two to the right.
     seat_0, seat_1 = look("storm", one(position=((2, 1), (3, 3)), facing=(0, 3)))
@@ -79,7 +79,7 @@ def test_what_is_behind_or_too_far_to_the_side_is_not_seen():
 
 
 def test_coins_show_in_their_colours():
-    # Looking up from (2, 0): x = 3 is on the left.
+    # Looking to larger y from (2, 0), larger x is on the left.
     lie = {"coin": (True,) * 4, "position": ((2, 0), (4, 4)), "facing": (0, 0)}
     seat_0, _ = look("storm", one(**lie))
     coins = {(1, 1, BLUE), (1, 3, RED), (3, 1, BLUE), (3, 3, RED)}
@@ -101,7 +101,7 @@ def test_beams_show_on_empty_cells_that_exist():
     # Seat 0 on (1, 2) looks to smaller x, where two ahead lies outside the grid.
     seat_0, seat_1 = look("storm", one(position=((1, 2), (2, 4)), facing=(3, 2), beam=(True, False)))
     assert seen(seat_0[0]) == {(2, 0, SELF), (2, 1, BEAM), (1, 1, BEAM), (3, 1, BEAM)}
-    # Seat 1 looks down from (2, 4), with smaller x on its left: the cells (0, 1), (0, 2) and (0, 3).
+    # Seat 1 looks to smaller y from (2, 4), with smaller x on its left: the cells (0, 1), (0, 2) and (0, 3).
     lit = {(4, 3, BEAM), (4, 2, BEAM), (4, 1, BEAM)}
     assert seen(seat_1[0]) == {(2, 0, SELF), (3, 2, OTHER), (3, 2, FACING + 1)} | lit
     # The other agent hides the beam two ahead.
