@@ -59,9 +59,9 @@ def walls(window: np.ndarray) -> set[tuple[int, int]]:
 
 
 def test_the_other_is_where_it_is_and_looks_relative_to_oneself():
-    # Seat 0 on (2, 1) looks to larger y: seat 1 on (3, 3) is two ahead and one to its left (facing 1, to larger x, is left).
-    # Seat 1 looks to facing 3, a quarter to the right of seat 0, which seat 1 sees a quarter to the left, where
-    # ahead is smaller x and left is facing 0, larger y: one ahead and two to the right.
+    # Seat 0 on (2, 1) looks to larger y, with larger x on its left: seat 1 on (3, 3) is two ahead and one to the left,
+    # and is turned by 3. Seat 1 looks to smaller x, with larger y on its left: seat 0 is one ahead and two to the right,
+    # and is turned by 1.
     seat_0, seat_1 = look("storm", one(position=((2, 1), (3, 3)), facing=(0, 3)))
     assert seen(seat_0[0]) == {(2, 0, SELF), (3, 2, OTHER), (3, 2, FACING + 3)}
     assert seen(seat_1[0]) == {(2, 0, SELF), (0, 1, OTHER), (0, 1, FACING + 1)}
