@@ -60,8 +60,8 @@ def walls(window: np.ndarray) -> set[tuple[int, int]]:
 
 def test_the_other_is_where_it_is_and_looks_relative_to_oneself():
     # Seat 0 on (2, 1) looks to larger y, with larger x on its left: seat 1 on (3, 3) is two ahead and one to the left,
-    # and is turned by 3. Seat 1 looks to smaller x, with larger y on its left: seat 0 is one ahead and two to the right,
-    # and is turned by 1.
+    # and is turned by 3. Seat 1 looks to smaller x, with larger y on its left: seat 0 is one ahead and two to the right
+    # of it, and is turned by 1.
     seat_0, seat_1 = look("storm", one(position=((2, 1), (3, 3)), facing=(0, 3)))
     assert seen(seat_0[0]) == {(2, 0, SELF), (3, 2, OTHER), (3, 2, FACING + 3)}
     assert seen(seat_1[0]) == {(2, 0, SELF), (0, 1, OTHER), (0, 1, FACING + 1)}
