@@ -281,7 +281,7 @@ def test_an_environment_of_the_users_own_rolls_out_with_its_masks():
         return roll_out(game, policies, parameters, pairings, key, streams, steps)[0]
 
     chunk = jax.tree.map(np.asarray, play(key_data(6)))
-    assert [seen.shape for seen in chunk.observations] == [(13, 2, 40, 5), (13, 2, 40, 2)]
+    assert [seen.shape for seen in chunk.observations] == [(12, 2, 40, 5), (12, 2, 40, 2)]
     assert [seen.dtype for seen in chunk.observations] == [np.float32, np.int32]
     starts = set()
     for pairing, env in itertools.product(range(2), range(envs)):
