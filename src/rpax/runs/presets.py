@@ -116,10 +116,10 @@ _HANABI_PAPER = _DEEP | {
     "steps": 128,
     "updates": 12_207,  # 2e8 steps of one pairing
 }
-#: What was found here; docs/deep-environments.md says how.
+#: What was found here; docs/environments.md says how.
 _STORM_FAST = _STORM_PAPER | {"envs": 64, "base_update": "ppo", "base_rate": 1e-3, "critic_rate": 1e-3, "updates": 2000}
 _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
-    "envs": 64,
+    "envs": 16,
     "base_update": "ppo",
     "base_rate": 1e-3,
     "critic_rate": 1e-3,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from rpax.environments.protocol import Key, SeatSpace
@@ -18,6 +17,7 @@ from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem, TrainState
 from rpax.training.recorded import take_envs
 from rpax.training.rollout import Chunk
+from rpax.training.slices import take_static
 
 
 def init_critics(problem: Problem, key: Key) -> Parameters:
@@ -124,8 +124,8 @@ def _blocks(chunk: Chunk) -> int:
 
 def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairing]) -> Parameters:
     everyone = problem.plan.all_pairings
-    chosen = np.array([everyone.index(pairing) for pairing in pairings])
-    return jax.tree.map(lambda leaf: leaf[chosen], critics)
+    chosen = [everyone.index(pairing) for pairing in pairings]
+    return jax.tree.map(lambda leaf: take_static(leaf, chosen, 0), critics)
 
 
 def _apply(

@@ -16,6 +16,7 @@ from rpax.objectives.plan import Pairing, Term
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters, View
 from rpax.training.problem import Streams
+from rpax.training.slices import take_static
 
 #: One seat of one pairing: (seat, index of the pairing).
 Slot = tuple[int, int]
@@ -71,7 +72,7 @@ def group_slots(pairings: Sequence[Pairing], policies: Mapping[str, AgentPolicy]
 def take_slots(of_seats: tuple[Array, Array], slots: Sequence[Slot], axis: int) -> Array:
     """The entries of ``slots``, in their order, along the pairing axis of each seat's array."""
     parts = [
-        jnp.take(of_seats[seat], np.array([pairing for _, pairing in run]), axis=axis)
+        take_static(of_seats[seat], [pairing for _, pairing in run], axis)
         for seat, run in itertools.groupby(slots, key=lambda slot: slot[0])
     ]
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=axis)

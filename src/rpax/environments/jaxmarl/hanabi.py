@@ -124,6 +124,12 @@ class Hanabi(Environment):
         """The score: cards played, 0 when the last life is lost."""
         return state.game.score
 
+    def render(self, state: HanabiState) -> np.ndarray:
+        """Table and hands; see :func:`rpax.reports.hanabi_picture.draw_hanabi`."""
+        from rpax.reports.hanabi_picture import draw_hanabi
+
+        return draw_hanabi(state.game, tuple(self.game.color_map))
+
 
 def make_hanabi(name: str) -> Hanabi:
     """``hanabi/3x3``, ``hanabi/4x4`` or ``hanabi/5x5``.

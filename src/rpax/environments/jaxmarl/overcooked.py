@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
-from rpax.environments.jaxmarl.adapter import AdaptedEnvironment, checked_horizon, in_32_bit
+from rpax.environments.jaxmarl.adapter import AdaptedEnvironment, AdaptedState, checked_horizon, in_32_bit
 from rpax.environments.jaxmarl.layouts import OWN, check_layout, read_layout
 from rpax.environments.jaxmarl.load import load
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
@@ -144,6 +144,13 @@ class Overcooked(Environment):
             maze_map=jnp.asarray(self._outside).at[inside, inside].set(state.grid),
         )
 
+    def render(self, state: OvercookedState) -> np.ndarray:
+        """The kitchen; see :func:`rpax.reports.overcooked_picture.draw_overcooked`."""
+        from rpax.reports.overcooked_picture import draw_overcooked
+
+        seen = (np.asarray(x) for x in (state.grid, state.position, state.facing, state.held))
+        return draw_overcooked(*seen, int(state.steps))
+
 
 def make_overcooked(name: str, *, shaping: Any = "jaxmarl", horizon: Any = _HORIZON) -> Overcooked:
     """``overcooked/<layout>``: a layout of our own or one of JaxMARL's.
@@ -178,6 +185,16 @@ def make_custom_overcooked(
     return environment
 
 
+class OvercookedV2(AdaptedEnvironment):
+    """JaxMARL's OvercookedV2, which draws itself."""
+
+    def render(self, state: AdaptedState) -> np.ndarray:
+        """The kitchen; see :func:`rpax.reports.overcooked_picture.draw_overcooked_v2`."""
+        from rpax.reports.overcooked_picture import draw_overcooked_v2
+
+        return draw_overcooked_v2(state.game)
+
+
 def make_overcooked_v2(
     name: str,
     *,
@@ -188,7 +205,7 @@ def make_overcooked_v2(
     sample_recipe_on_delivery: Any = False,
     start_cooking_interaction: Any = False,
     indicate_successful_delivery: Any = False,
-) -> AdaptedEnvironment:
+) -> OvercookedV2:
     """``overcooked_v2/<layout>``: JaxMARL's OvercookedV2 with its own options.
 
     Args:
@@ -223,7 +240,7 @@ def make_overcooked_v2(
         layout=layout, max_steps=steps, agent_view_size=view, **switches
     )
     names = ("right", "down", "left", "up", "stay", "interact")
-    return AdaptedEnvironment(name, game, sees_state=True, action_names=names)
+    return OvercookedV2(name, game, sees_state=True, action_names=names)
 
 
 def _checked_view(name: str, view: object) -> int:
