@@ -42,7 +42,8 @@ class Agent:
             legal: [batch, actions], where not every action is legal.
 
         Raises:
-            InputError: the seat is missing or one it does not play, or the observations have another shape.
+            InputError: the seat is missing or one it does not play, the observations have another shape, or the agent
+                has a memory (see :meth:`rpax.policies.agent.AgentPolicy.act`).
         """
         heads = self.policy.head_of_seat
         if seat is None and len(set(heads.values())) > 1:
@@ -54,6 +55,11 @@ class Agent:
         if jnp.shape(observations)[1:] != expected:
             found = jnp.shape(observations)
             raise InputError(f"observations {found} do not fit agent '{self.name}'; give a batch of {expected}")
+        if self.policy.memory_units:
+            raise InputError(
+                f"agent '{self.name}' has a memory, so its probabilities depend on what it saw before; "
+                "play step by step with agent.policy.act"
+            )
         # As arrays of the current precision: a float64 run's agent also acts where float64 is switched off.
         parameters = jax.tree.map(jnp.asarray, self.parameters)
         logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations))

@@ -181,6 +181,8 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
         }
     for name in ("entropy", "base_gradient_norm", "manipulator_gradient_norm", "influence"):
         row[name] = getattr(metrics, name)
+    if metrics.clipped:
+        row["clipped"] = metrics.clipped
     if metrics.episodes:
         row["critic_loss"] = metrics.critic_loss
     return row

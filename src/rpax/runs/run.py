@@ -137,7 +137,11 @@ def train(
     if objective is not None:
         _refuse_algorithm_options(settings)
     config = _config_of(algorithm, environment, settings)
+    given_options = config.environment_options
     config, objective = prepare(config, objective, given=agents)
+    if not isinstance(environment, str):
+        # It is made already, so a preset's options come too late.
+        config = dataclasses.replace(config, environment_options=given_options)
     directory = None if out is None else RunDirectory.create(out, config, objective)
     try:
         return start(config, objective, directory, environment=environment, fixed=agents, progress=progress)

@@ -148,8 +148,8 @@ class Overcooked(Environment):
         """The kitchen; see :func:`rpax.reports.overcooked_picture.draw_overcooked`."""
         from rpax.reports.overcooked_picture import draw_overcooked
 
-        seen = (np.asarray(x) for x in (state.grid, state.position, state.facing, state.held))
-        return draw_overcooked(*seen, int(state.steps))
+        grid, position, facing, held = map(np.asarray, (state.grid, state.position, state.facing, state.held))
+        return draw_overcooked(grid, position, facing, held, int(state.steps))
 
 
 def make_overcooked(name: str, *, shaping: Any = "jaxmarl", horizon: Any = _HORIZON) -> Overcooked:
