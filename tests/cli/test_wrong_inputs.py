@@ -28,6 +28,7 @@ class Wrong(NamedTuple):
 
 AT = ["train", "at-rpg", "matrix/figure-2"]
 AD = ["train", "ad-rpg", "matrix/figure-2"]
+STORM = ["train", "sp", "storm"]
 CUSTOM = ["train", "at-rpg", "matrix/custom", "--payoffs"]
 ATTACK = ["train", "ap", "matrix/figure-2", "--exact", "--updates", "1", "--victim"]
 
@@ -123,7 +124,7 @@ COMBINATIONS = [
     ),
     Wrong("joint influence by sampling", [*AT, "--influence", "joint"], ("'joint'", "add --exact or drop it")),
     Wrong("exact mode of a large game", ["train", "sp", "mine/walk", "--exact"], ("'mine/walk'", "drop it")),
-    Wrong("tables for a large game", ["train", "sp", "mine/walk", "--network", "tabular"], ("'tabular'", "drop it")),
+    Wrong("tables for a large game", ["train", "sp", "mine/walk", "--network", "tabular"], ("'tabular'", "use 'mlp'")),
     Wrong(
         "an option that files hold",
         ["train", "FILES/good.yaml", AT[2], "--population", "3"],
@@ -155,7 +156,11 @@ PAYOFFS = [
     Wrong("payoffs that are no JSON", [*CUSTOM, "[[1,"], ("'[[1,'", "write '[[1, 0], [0, 1]]'")),
     Wrong("a number for payoffs", [*CUSTOM, "5"], ("'5'", "give '[[1, 0], [0, 1]]' or a .json")),
     Wrong("no such file", [*CUSTOM, "FILES/none.json"], ("none.json", "check the path")),
-    Wrong("another kind of file", [*CUSTOM, "FILES/payoffs.txt"], ("payoffs.txt", "or a .json, .npy or .csv file")),
+    Wrong(
+        "another kind of file",
+        [*CUSTOM, "FILES/payoffs.txt"],
+        ("no file of a known kind", "or a .json, .npy or .csv file"),
+    ),
     Wrong("a file that is no JSON", [*CUSTOM, "FILES/broken.json"], ("broken.json", "write '[[1, 0], [0, 1]]'")),
     Wrong("a JSON file of another thing", [*CUSTOM, "FILES/mapping.json"], ("{'a': 1}", "give [[…], […]]")),
     Wrong("words in a CSV file", [*CUSTOM, "FILES/words.csv"], ("line 2 'a,b'", "write lines like")),
@@ -270,7 +275,32 @@ RUNS = [
     Wrong("damaged results", ["certify", "FILES/broken-results"], ("results.json", "`rpax resume` the run")),
 ]
 
+DEEP = [
+    Wrong(
+        "an option that the environment lacks",
+        [*STORM, "--option", "horizn=4"],
+        ("no option 'horizn'", "it takes horizon"),
+    ),
+    Wrong("an option without a value", [*STORM, "--option", "horizon"], ("'horizon'", "write --option horizon=40")),
+    Wrong("an option out of range", [*STORM, "--option", "horizon=0"], ("horizon 0", "a whole number from 3")),
+    Wrong("an option of another kind", [*STORM, "--option", "coins=many"], ("'many'", "give fixed or shuffled")),
+    Wrong("payoffs of a larger game", [*STORM, "--payoffs", "[[1,0,0],[0,1,0]]"], ("2×3", "give 2×2")),
+    Wrong("parts of a plain setting", [*STORM, "--set", "network.x=1"], ("'network.x'", "write --set network=")),
+    Wrong("no layout", ["train", "sp", "overcooked/custom"], ("needs the option layout", "give --option layout=")),
+    Wrong(
+        "a layout like another", ["train", "sp", "overcooked/cramped_rom"], ("did you mean 'overcooked/cramped_room'",)
+    ),
+    Wrong("minibatches that do not divide", [*STORM, "--envs", "6"], ("ppo_minibatches 4", "envs 6", "change one")),
+    Wrong(
+        "memory where all is seen", ["train", "sp", "matrix/figure-2", "--network", "gru"], ("'gru'", "use 'tabular'")
+    ),
+    Wrong("a table of a deep game", [*STORM, "--network", "tabular"], ("network 'tabular'", "use 'mlp'")),
+    Wrong("convolutions without images", [*STORM, "--network", "cnn"], ("'cnn'", "use 'mlp'")),
+    Wrong("a replay of no run", ["replay", "nowhere"], ("nowhere", "that `rpax train` wrote")),
+]
+
 CASES = [
+    *DEEP,
     *COMMANDS_AND_NAMES,
     *VALUES,
     *TYPES,

@@ -76,7 +76,9 @@ def play_both(ours: Hanabi, theirs, key, envs: int, steps: int):
     return jax.lax.scan(one_step, carry, jax.random.split(key_play, steps))[1]
 
 
-@pytest.mark.parametrize("name", list(GAMES))
+@pytest.mark.parametrize(
+    "name", [name if name == "hanabi/3x3" else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
+)
 def test_every_step_is_jaxmarls(name):
     """10,240 random legal moves with the resets between: also the score, the masks and the longest episode."""
     envs, steps = 128, 80

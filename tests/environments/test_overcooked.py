@@ -73,7 +73,13 @@ def play_both(ours: Overcooked, theirs, key, envs: int, steps: int):
     return jax.lax.scan(one_step, carry, jax.random.split(key_play, steps))[1]
 
 
-@pytest.mark.parametrize("layout", CLASSIC)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        name if name in ("cramped_room", "forced_coord") else pytest.param(name, marks=pytest.mark.slow)
+        for name in CLASSIC
+    ],
+)
 def test_every_step_is_jaxmarls(layout):
     """10,240 random steps, and the reset after each episode."""
     envs, steps, horizon = 64, 160, 150

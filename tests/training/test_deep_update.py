@@ -119,7 +119,9 @@ def relative_error(found, expected):
     return float(jnp.linalg.norm(found - expected) / jnp.linalg.norm(expected))
 
 
-@pytest.mark.parametrize("environment", CASES)
+@pytest.mark.parametrize(
+    "environment", [name if name == "storm" else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_gradients_equal_the_reference(environment, monkeypatch):
     """Recorded in 32 bit; differentiated in 32 bit to 1e-5 and in 64 bit to 1e-10, in blocks of one step."""
     problem = a_problem(environment)

@@ -124,8 +124,8 @@ def test_closed_form_equals_autodiff_in_every_setting(settings):
 
 
 def test_blocks_of_time_change_nothing(monkeypatch):
-    problem = tiny_problem("ad-rpg", base_optimizer="adam", lookahead=2, entropy=0.02, options={"partner_play": 0.1})
-    state = a_state(problem, used=True)
+    problem = tiny_problem("at-rpg", lookahead=2, entropy=0.02, options={"sides": "single", "partner_play": 0.1})
+    state = a_state(problem, used=False)
     whole, _ = both_gradients(problem)(state)
     monkeypatch.setattr(blocks, "MOST_NUMBERS", 1)
     in_blocks, _ = both_gradients(problem)(state)

@@ -59,21 +59,22 @@ def problem_with_memory(algorithm="ad-rpg", **settings):
     return make_problem(config, rpax.algorithm(algorithm), Remember())
 
 
-def two_chunks(problem):
-    """The second of two consecutive chunks of all lookahead pairings, its start in the middle of episodes."""
+@pytest.fixture(scope="module")
+def recorded():
+    """A problem, its parameters, and the second of two consecutive chunks, which starts in the middle of episodes."""
+    problem = problem_with_memory()
     state = initial_state(problem, key_data(0), exact=False)
     parameters = {**state.base, **state.manipulators}
     play = functools.partial(roll_out, problem.environment, problem.policies, parameters, steps=STEPS)
     pairings = problem.plan.lookahead_pairings
     _, streams = play(pairings=pairings, key=key_data(1), streams=state.lookahead_streams)
     chunk, _ = play(pairings=pairings, key=key_data(2), streams=streams)
-    return parameters, chunk
+    return problem, parameters, chunk
 
 
-def test_a_recorded_chunk_is_evaluated_with_the_probabilities_it_was_played_with():
+def test_a_recorded_chunk_is_evaluated_with_the_probabilities_it_was_played_with(recorded):
     """Step by step in plain Python from the memory at the chunk's start; episodes of three steps end inside it."""
-    problem = problem_with_memory()
-    parameters, chunk = two_chunks(problem)
+    problem, parameters, chunk = recorded
     assert np.asarray(chunk.first)[1:].any()
     assert not np.asarray(chunk.first)[0].any()
     for name in problem.bases:
@@ -90,9 +91,8 @@ def test_a_recorded_chunk_is_evaluated_with_the_probabilities_it_was_played_with
                 assert_allclose(entropy[t, column], categorical.entropy(logits), atol=1e-6)
 
 
-def test_what_was_seen_before_an_episode_started_changes_nothing():
-    problem = problem_with_memory()
-    parameters, chunk = two_chunks(problem)
+def test_what_was_seen_before_an_episode_started_changes_nothing(recorded):
+    problem, parameters, chunk = recorded
     name = problem.bases[0]
     policy, slots = problem.policies[name], actor_slots(problem.plan.base_terms[name])
     other = chunk._replace(memory=jax.tree.map(lambda leaf: leaf + 1.0, chunk.memory))
@@ -103,9 +103,8 @@ def test_what_was_seen_before_an_episode_started_changes_nothing():
     assert np.abs(np.where(started, 0, before - after)).max() > 1e-4
 
 
-def test_a_part_of_the_environments_keeps_its_memory():
-    problem = problem_with_memory()
-    parameters, chunk = two_chunks(problem)
+def test_a_part_of_the_environments_keeps_its_memory(recorded):
+    problem, parameters, chunk = recorded
     name, chosen = problem.bases[0], np.array([3, 1])
     policy, slots = problem.policies[name], actor_slots(problem.plan.base_terms[name])
     whole, _ = policy.evaluate(parameters[name], views(chunk, policy, slots))

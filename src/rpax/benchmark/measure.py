@@ -93,7 +93,7 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
         steps=problem.numbers.steps,
         manipulator_gradient=problem.numbers.manipulator_gradient,
         compile_seconds=compile_seconds,
-        warm_start_seconds=_warm_start(trainer) if phases else None,
+        warm_start_seconds=_warm_start(trainer) if phases and not config.exact else None,
         seconds_per_update=per_update,
         slowest=max(times),
         fastest=min(times),

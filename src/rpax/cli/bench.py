@@ -185,8 +185,8 @@ def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> Non
     stepping = document["stepping"]
     jaxmarl = f", JaxMARL's own loop {stepping['jaxmarl']:,.0f}" if stepping["jaxmarl"] else ""
     console.print(f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}", highlight=False)
-    warm = document["warm_start_seconds"]
-    console.print(f"warm start to the first update: {warm:.2f} s", highlight=False)
+    if document["warm_start_seconds"] is not None:
+        console.print(f"warm start to the first update: {document['warm_start_seconds']:.2f} s", highlight=False)
     peak = document["peak_memory_bytes"]
     if peak:
         console.print(f"peak memory of the process: {peak / 1e6:,.0f} MB", highlight=False)

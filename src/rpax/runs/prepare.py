@@ -41,9 +41,9 @@ def prepare(
     complete = _check_environment_options(config.complete(tabular=entry.tabular), entry)
     for setting, wrong in (("exact", complete.exact), ("network", complete.network == "tabular")):
         if wrong and not entry.tabular:
-            value = "exact mode" if setting == "exact" else "network 'tabular'"
+            value, remedy = ("exact mode", "drop it") if setting == "exact" else ("network 'tabular'", "use 'mlp'")
             raise InputError(
-                f"{value} needs a normal-form or small extensive-form game, not '{config.environment}'; drop it"
+                f"{value} needs a normal-form or small extensive-form game, not '{config.environment}'; {remedy}"
             )
     if entry.tabular and complete.network in ("cnn", "gru"):
         raise InputError(
