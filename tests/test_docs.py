@@ -37,7 +37,14 @@ def run_file(path: pathlib.Path, *arguments: str) -> None:
     module.main(*arguments)
 
 
-@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.stem)
+EXAMPLES = [
+    # Compiles a deep game's program.
+    pytest.param(path, marks=pytest.mark.slow) if path.stem == "custom_environment" else path
+    for path in sorted(ROOT.glob("examples/*.py"))
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run(example, capsys):
     run_file(example)
     assert capsys.readouterr().out

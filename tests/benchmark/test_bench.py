@@ -16,6 +16,7 @@ def bench(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_sampled_training_is_measured_in_phases(capsys):
     document = bench(capsys, "at-rpg", "matrix/figure-2", "--network", "tabular", "--envs", "4")
     assert document["compile_seconds"] > 0
