@@ -38,6 +38,8 @@ def reference_log_prob(problem, parameters, agent, chunk, term, seat):
     policy = problem.policies[agent]
     head = policy.head_of_seat[seat]
     seen = chunk.observations[seat][:, term.pairing]
+    if problem.encodings is not None:
+        seen = problem.encodings[seat].decode(seen)
     logits = policy.networks[head].apply(parameters[head], seen.reshape(*seen.shape[:2], -1).astype(float))
     legal = jnp.ones(logits.shape, bool) if chunk.legal is None else chunk.legal[seat][:, term.pairing]
     log_pi = jax.nn.log_softmax(jnp.where(legal, logits, -1e30))

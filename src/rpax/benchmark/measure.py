@@ -255,7 +255,7 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
     pairings, steps = problem.plan.lookahead_pairings, problem.numbers.steps
 
     def one_chunk(streams: Any, key: Any) -> Any:
-        chunk, streams = roll_out(problem.environment, problem.policies, parameters, pairings, key, streams, steps)
+        chunk, streams = roll_out(problem.stage, problem.players, parameters, pairings, key, streams, steps)
         return streams, chunk
 
     return jax.lax.scan(one_chunk, state.lookahead_streams, jax.random.split(state.key, problem.numbers.lookahead))

@@ -8,12 +8,15 @@ import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
+
+if TYPE_CHECKING:
+    from rpax.environments.encoding import Encoding
 
 #: A PyTree of arrays that describes one game in progress; its structure is the environment's own affair.
 State = Any
@@ -67,6 +70,8 @@ class Environment(abc.ABC):
         one_policy_for_both_seats: whether an agent that plays both seats uses one policy for both. Needs equal
             spaces; otherwise it has a policy for each seat.
         made_with: the options that :func:`rpax.make` was given.
+        encodings: how each seat's observation comes out of the few numbers that :meth:`observe_encoded` gives; ``None``
+            where it is stored as it is.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Environment(abc.ABC):
     horizon: int
     one_policy_for_both_seats: bool = True
     made_with: Mapping[str, Any] = MappingProxyType({})
+    encodings: "tuple[Encoding, Encoding] | None" = None
 
     @abc.abstractmethod
     def reset(self, key: Key) -> State:
@@ -86,6 +92,10 @@ class Environment(abc.ABC):
     @abc.abstractmethod
     def observe(self, state: State) -> tuple[Shaped[Array, "..."], Shaped[Array, "..."]]:
         """What seat 0 and seat 1 see in ``state``."""
+
+    def observe_encoded(self, state: State) -> tuple[Shaped[Array, " stored_0"], Shaped[Array, " stored_1"]]:
+        """What is stored of both seats' observations, for environments with ``encodings``."""
+        raise NotImplementedError(f"environment '{self.name}' has no encodings")
 
     def legal_actions(self, state: State) -> tuple[Bool[Array, " actions_0"], Bool[Array, " actions_1"]] | None:
         """The actions each seat may take in ``state``; ``None`` where all are always legal."""

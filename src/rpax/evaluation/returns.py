@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
 from rpax.training.problem import Problem, Streams
-from rpax.training.rollout import group_slots, play_step, start_streams
+from rpax.training.rollout import fold_all, group_slots, play_step, start_streams
 
 _MOST_ENVS = 256
 
@@ -48,9 +48,10 @@ def _first_episodes(
     """The return of the first episode of each environment, which ends within the horizon. Nothing else is kept."""
     key_start, key_play = jax.random.split(key)
     pairings = problem.plan.all_pairings
-    streams = start_streams(problem.environment, key_start, len(pairings), envs, problem.memory_units)
-    groups = group_slots(pairings, problem.policies)
-    play = functools.partial(play_step, problem.environment, problem.policies, parameters, groups)
+    streams = start_streams(problem.stage, key_start, len(pairings), envs, problem.memory_units)
+    groups = group_slots(pairings, problem.players)
+    parameters = fold_all(problem.players, parameters)
+    play = functools.partial(play_step, problem.stage, problem.players, parameters, groups)
 
     def one_step(carry: tuple[Streams, Array, Array], key_step: Key) -> tuple[tuple[Streams, Array, Array], None]:
         streams, returns, over = carry

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from rpax.environments.encoding import Encoding
 from rpax.environments.protocol import Key, SeatSpace
 from rpax.policies import categorical
+from rpax.policies.folding import fold
 
 #: A PyTree of arrays: ``{"shared": …}`` or ``{"seat_0": …, "seat_1": …}``.
 Parameters = Any
@@ -44,11 +46,14 @@ class AgentPolicy:
         networks: head name to network.
         head_of_seat: which head plays a seat.
         spaces: what each seat sees and can do.
+        encodings: where the agent is shown what is stored of its observations (in training), how they come out of it.
+            Its parameters must then be :meth:`folded <fold>` before they are used.
     """
 
     networks: dict[str, nn.Module]
     head_of_seat: dict[int, str]
     spaces: tuple[SeatSpace, SeatSpace]
+    encodings: tuple[Encoding, Encoding] | None = None
 
     @property
     def memory_units(self) -> int:
@@ -66,6 +71,12 @@ class AgentPolicy:
                 inputs.append(jnp.zeros(self.memory_units, jnp.result_type(float)))
             parameters[head] = network.init(key_head, *inputs)
         return parameters
+
+    def fold(self, parameters: Parameters) -> Parameters:
+        """The parameters with which :meth:`act` and :meth:`evaluate` take encoded observations; else unchanged."""
+        if self.encodings is None:
+            return parameters
+        return {head: fold(parameters[head], self.encodings[self._seat(head)]) for head in self.networks}
 
     def logits(
         self, parameters: Parameters, head: str, observation: Shaped[Array, "..."]
@@ -124,12 +135,15 @@ class AgentPolicy:
         return categorical.probabilities(self.logits(parameters, self.head_of_seat[seat], observations))
 
     def _space(self, head: str) -> SeatSpace:
-        return self.spaces[next(seat for seat, name in sorted(self.head_of_seat.items()) if name == head)]
+        return self.spaces[self._seat(head)]
+
+    def _seat(self, head: str) -> int:
+        return min(seat for seat, name in self.head_of_seat.items() if name == head)
 
     def _as_input(self, head: str, observation: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """The observation as the network wants it: as an image, or flat."""
         shape = self._space(head).observation_shape
-        if self.networks[head].takes_images or len(shape) == 1:  # type: ignore[attr-defined]
+        if self.encodings is not None or self.networks[head].takes_images or len(shape) == 1:  # type: ignore[attr-defined]
             return observation
         return observation.reshape(*observation.shape[: observation.ndim - len(shape)], -1)
 

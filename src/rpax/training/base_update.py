@@ -61,9 +61,11 @@ def policy_gradient(
             total = entropies.sum() / advantage.size
             return jnp.sum(advantage_of_block * log_prob) / advantage.size + entropy * total, total
 
-        return jax.grad(objective, has_aux=True)(parameters)
+        return jax.grad(objective, has_aux=True)(folded)
 
-    return PolicyGradient(*sum_over_views(of_block, chunk, policy, slots, advantage))
+    folded, unfold = jax.vjp(policy.fold, parameters)
+    gradient, mean_entropy = sum_over_views(of_block, chunk, policy, slots, advantage)
+    return PolicyGradient(unfold(gradient)[0], mean_entropy)
 
 
 def base_gradient(
@@ -71,14 +73,14 @@ def base_gradient(
 ) -> PolicyGradient:
     """g = ∇_θ L(θ, φ) of one base agent on a recorded chunk: all its edges plus the entropy bonus."""
     slots = actor_slots(problem.plan.base_terms[base])
-    return policy_gradient(problem.policies[base], parameters, chunk, slots, advantage, problem.numbers.entropy)
+    return policy_gradient(problem.players[base], parameters, chunk, slots, advantage, problem.numbers.entropy)
 
 
-def manipulator_terms(problem: Problem, base: str, manipulator: str) -> tuple[np.ndarray, tuple[Term, ...]]:
+def manipulator_terms(problem: Problem, base: str, manipulator: str) -> tuple[tuple[int, ...], tuple[Term, ...]]:
     """Which of the base agent's terms are played with the manipulator: their positions, and the terms."""
     terms = problem.plan.base_terms[base]
-    positions = [number for number, term in enumerate(terms) if term.other == manipulator]
-    return np.array(positions), tuple(terms[number] for number in positions)
+    positions = tuple(number for number, term in enumerate(terms) if term.other == manipulator)
+    return positions, tuple(terms[number] for number in positions)
 
 
 def base_surrogate(
@@ -95,13 +97,14 @@ def base_surrogate(
     The log-probabilities of base partners (also the agent's own in self-play) are constants, which leave Loaded DiCE
     unchanged, so they are not computed at all.
     """
-    policy = problem.policies[base]
+    policy = problem.players[base]
     recorded = views(chunk, policy, actor_slots(problem.plan.base_terms[base]))
-    log_prob, entropy = policy.evaluate(parameters, recorded)
+    log_prob, entropy = policy.evaluate(policy.fold(parameters), recorded)
     for manipulator in problem.manipulators_of(base):
         positions, terms = manipulator_terms(problem, base, manipulator)
-        its_policy = problem.policies[manipulator]
+        its_policy = problem.players[manipulator]
         its_views = views(chunk, its_policy, other_slots(terms))
-        log_prob = log_prob.at[:, positions].add(its_policy.evaluate(manipulators[manipulator], its_views)[0])
+        its_parameters = its_policy.fold(manipulators[manipulator])
+        log_prob = log_prob.at[:, np.array(positions)].add(its_policy.evaluate(its_parameters, its_views)[0])
     dice = loaded_dice(log_prob, advantage, first, problem.numbers.dice_decay)
     return jnp.mean(dice) + problem.numbers.entropy * jnp.mean(entropy)

@@ -8,22 +8,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from rpax.environments.protocol import Key, SeatSpace
+from rpax.environments.protocol import Environment, Key, SeatSpace
 from rpax.estimators.advantages import discounted_advantages
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import Parameters
+from rpax.policies.folding import fold
+from rpax.slices import take_static
 from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks
 from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem, TrainState
 from rpax.training.recorded import take_envs
 from rpax.training.rollout import Chunk
-from rpax.training.slices import take_static
 
 
 def init_critics(problem: Problem, key: Key) -> Parameters:
     """Fresh critics, stacked over ``plan.all_pairings``."""
     seats = [jnp.zeros((1, *space.observation_shape), jnp.result_type(float)) for space in problem.environment.spaces]
-    observation = _joint(problem, (seats[0], seats[1]))[0]
+    observation = _joint(problem, problem.environment, (seats[0], seats[1]))[0]
     keys = jax.random.split(key, len(problem.plan.all_pairings))
     # Not vmapped: see Trainer._initial_states.
     return jax.lax.map(lambda key_critic: problem.critic.init(key_critic, observation), keys)
@@ -34,7 +35,7 @@ def values(
 ) -> Float[Array, "time_plus_1 pairings envs 2"]:
     """V of both seats before every step of the chunk and after the last one."""
     assert chunk.last is not None, "critics look at whole chunks"
-    own = _critics_of(problem, critics, pairings)
+    own = _fold(problem, _critics_of(problem, critics, pairings))
     steps = map_over_blocks(lambda seen: _apply(problem, own, seen), _blocks(chunk), chunk.observations)
     end = _apply(problem, own, (chunk.last[0][None], chunk.last[1][None]))
     return jnp.concatenate([steps, end])
@@ -106,15 +107,16 @@ def _loss_and_gradient(
     totals = []
     for pairings, chunk, targets in batches:
         size = targets.size / targets.shape[1]
+        own, give_back = jax.vjp(lambda c, p=pairings: _fold(problem, _critics_of(problem, c, p)), critics)
 
-        def of_block(seen: tuple[Array, Array], target: Array, pairings=pairings, size=size):
-            def loss(critics: Parameters) -> Array:
-                value = _apply(problem, _critics_of(problem, critics, pairings), seen)
-                return 0.5 * jnp.square(value - target).sum() / size
+        def of_block(seen: tuple[Array, Array], target: Array, own=own, size=size):
+            def loss(own: Parameters) -> Array:
+                return 0.5 * jnp.square(_apply(problem, own, seen) - target).sum() / size
 
-            return jax.value_and_grad(loss)(critics)
+            return jax.value_and_grad(loss)(own)
 
-        totals.append(sum_over_blocks(of_block, _blocks(chunk), chunk.observations, targets))
+        error, gradient = sum_over_blocks(of_block, _blocks(chunk), chunk.observations, targets)
+        totals.append((error, give_back(gradient)[0]))
     return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *totals)
 
 
@@ -128,18 +130,26 @@ def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairin
     return jax.tree.map(lambda leaf: take_static(leaf, chosen, 0), critics)
 
 
+def _fold(problem: Problem, own: Parameters) -> Parameters:
+    """Stacked critics for the observations of the stage."""
+    encodings = problem.encodings
+    return own if encodings is None else jax.vmap(lambda critic: fold(critic, *encodings))(own)
+
+
 def _apply(
     problem: Problem, own: Parameters, seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]]
 ) -> Float[Array, "time pairings envs 2"]:
     """Each pairing's critic on its observations [time, pairings, envs, …]."""
-    return jax.vmap(problem.critic.apply, in_axes=(0, 1), out_axes=1)(own, _joint(problem, seen))  # type: ignore[return-value]
+    return jax.vmap(problem.critic.apply, in_axes=(0, 1), out_axes=1)(own, _joint(problem, problem.stage, seen))  # type: ignore[return-value]
 
 
-def _joint(problem: Problem, seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]]) -> Shaped[Array, "..."]:
+def _joint(
+    problem: Problem, environment: Environment, seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]]
+) -> Shaped[Array, "..."]:
     """Both seats' observations side by side: along the channels of images, else flat."""
     if problem.critic.takes_images:  # type: ignore[attr-defined]
         return jnp.concatenate(seen, axis=-1)
-    flat = [_flat(observation, space) for observation, space in zip(seen, problem.environment.spaces, strict=True)]
+    flat = [_flat(observation, space) for observation, space in zip(seen, environment.spaces, strict=True)]
     return jnp.concatenate(flat, axis=-1)
 
 

@@ -44,4 +44,4 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
 
 
 def _streams(problem: Problem, key: Array, pairings: int) -> Streams:
-    return start_streams(problem.environment, key, pairings, problem.numbers.envs, problem.memory_units)
+    return start_streams(problem.stage, key, pairings, problem.numbers.envs, problem.memory_units)

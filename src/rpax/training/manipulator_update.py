@@ -4,15 +4,16 @@ The closed form needs no higher-order autodiff: differentiate the optimiser once
 policy once, and what comes out are advantages for the manipulator (the influence credits). See ``docs/method.md``.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rpax.estimators.influence import influence_credits
 from rpax.policies.agent import Parameters, View
+from rpax.slices import take_static
 from rpax.training.base_update import base_surrogate, manipulator_terms, policy_gradient, term_advantages
 from rpax.training.lookahead import LookaheadStep, first_step
 from rpax.training.optimizers import OptimizerState
@@ -26,7 +27,7 @@ def outer_gradient(
 ) -> Parameters:
     """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of the shaped base for its manipulator's edges."""
     terms = problem.plan.outer_terms[manipulator]
-    policy = problem.policies[problem.shaped_by(manipulator)]
+    policy = problem.players[problem.shaped_by(manipulator)]
     return policy_gradient(
         policy, ahead, chunk, actor_slots(terms), term_advantages(problem, terms, advantage)
     ).gradient
@@ -74,20 +75,18 @@ def closed_form_influence(
     """
     base = problem.shaped_by(manipulator)
     positions, terms = manipulator_terms(problem, base, manipulator)
-    policy, steps = problem.policies[manipulator], problem.numbers.lookahead
+    policy, steps = problem.players[manipulator], problem.numbers.lookahead
 
-    def to_manipulator(record: LookaheadStep, direction: Parameters) -> tuple[Parameters, Array, Array]:
-        credit = _credits(problem, base, record, direction)
-        own = credit[:, positions]
+    def to_manipulator(record: LookaheadStep, own: Array) -> Parameters:
         # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
-        share = len(positions) / credit.shape[1]
-        step = policy_gradient(policy, parameters, record.chunk, other_slots(terms), own * share)
-        return step.gradient, credit, jnp.sqrt(jnp.mean(jnp.square(own)))
+        share = len(terms) / len(problem.plan.base_terms[base])
+        return policy_gradient(policy, parameters, record.chunk, other_slots(terms), own * share).gradient
 
     def one_step_back(adjoint: _Adjoint, number: Array) -> tuple[_Adjoint, None]:
         record = _step_number(trace, number)
         direction, optimizer, through_optimizer = _through_optimizer(problem, base, record, adjoint)
-        step, credit, _ = to_manipulator(record, direction)
+        credit = _credits(problem, base, record, direction, range(len(problem.plan.base_terms[base])))
+        step = to_manipulator(record, take_static(credit, positions, axis=1))
         through_gradient = _through_gradient(problem, base, record, direction, credit)
         following = jax.tree.map(jnp.add, through_optimizer, through_gradient)
         return _Adjoint(following, optimizer, jax.tree.map(jnp.add, adjoint.manipulator, step)), None
@@ -103,8 +102,9 @@ def closed_form_influence(
     # θ itself does not depend on φ, so nothing flows back through the first step's policy and optimiser state.
     record = first_step(trace)
     direction, _, _ = _through_optimizer(problem, base, record, adjoint)
-    step, _, magnitude = to_manipulator(record, direction)
-    return Influence(jax.tree.map(jnp.add, adjoint.manipulator, step), magnitude)
+    credit = _credits(problem, base, record, direction, positions)
+    step = to_manipulator(record, credit)
+    return Influence(jax.tree.map(jnp.add, adjoint.manipulator, step), jnp.sqrt(jnp.mean(jnp.square(credit))))
 
 
 def _step_number(trace: LookaheadStep, number: Int[Array, ""]) -> LookaheadStep:
@@ -126,17 +126,21 @@ def _through_optimizer(problem: Problem, base: str, record: LookaheadStep, adjoi
 
 
 def _credits(
-    problem: Problem, base: str, record: LookaheadStep, direction: Parameters
-) -> Float[Array, "time terms envs"]:
-    """The influence credits of every term: s_t = ⟨d, ∇_θ log π_θ(a_t|o_t)⟩ by one forward-mode product, then c_t."""
-    policy, terms = problem.policies[base], problem.plan.base_terms[base]
+    problem: Problem, base: str, record: LookaheadStep, direction: Parameters, numbers: Sequence[int]
+) -> Float[Array, "time some envs"]:
+    """The influence credits of some of the base agent's terms, by their numbers: s_t = ⟨d, ∇_θ log π_θ(a_t|o_t)⟩ by one
+    forward-mode product, then c_t.
+    """
+    policy, terms = problem.players[base], [problem.plan.base_terms[base][number] for number in numbers]
+    folded, along = jax.jvp(policy.fold, (record.base[base],), (direction,))
 
     def scores(recorded: tuple[View, ...]) -> Array:
-        return jax.jvp(lambda p: policy.evaluate(p, recorded)[0], (record.base[base],), (direction,))[1]
+        return jax.jvp(lambda p: policy.evaluate(p, recorded)[0], (folded,), (along,))[1]
 
     score = map_over_views(scores, record.chunk, policy, actor_slots(terms))
     first = _first_of_terms(record.chunk, [term.pairing for term in terms])
-    return influence_credits(score, record.advantage[base], first, problem.numbers.dice_decay)
+    advantage = take_static(record.advantage[base], numbers, axis=1)
+    return influence_credits(score, advantage, first, problem.numbers.dice_decay)
 
 
 def _through_gradient(
@@ -146,24 +150,26 @@ def _through_gradient(
 
     ∇_θ Σ ρ_t Ã_t has the value Σ c_t ∇_θ log π where c_t is a constant, and s_t carries the policy's curvature.
     """
-    policy, numbers = problem.policies[base], problem.numbers
+    policy, numbers = problem.players[base], problem.numbers
+    folded, unfold = jax.vjp(policy.fold, record.base[base])
+    _, along = jax.jvp(policy.fold, (record.base[base],), (direction,))
 
     def of_block(recorded: tuple[View, ...], credit_of_block: Array, advantage: Array) -> Parameters:
         def along_direction(parameters: Parameters) -> Array:
             (log_prob, _), (score, change_of_entropy) = jax.jvp(
-                lambda p: policy.evaluate(p, recorded), (parameters,), (direction,)
+                lambda p: policy.evaluate(p, recorded), (parameters,), (along,)
             )
             total = jnp.sum(credit_of_block * log_prob + advantage * score)
             return (total + numbers.entropy * jnp.sum(change_of_entropy)) / credit.size
 
-        return jax.grad(along_direction)(record.base[base])
+        return jax.grad(along_direction)(folded)
 
     slots = actor_slots(problem.plan.base_terms[base])
-    return sum_over_views(of_block, record.chunk, policy, slots, credit, record.advantage[base])
+    return unfold(sum_over_views(of_block, record.chunk, policy, slots, credit, record.advantage[base]))[0]
 
 
 def _first_of_terms(chunk: Chunk, pairings: list[int]) -> Array:
-    return jnp.take(chunk.first, np.array(pairings), axis=1)
+    return take_static(chunk.first, pairings, axis=1)
 
 
 def autodiff_influence(

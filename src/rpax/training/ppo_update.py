@@ -49,8 +49,9 @@ def clipped_steps(
 
     Source: Schulman et al., "Proximal Policy Optimization Algorithms", 2017.
     """
-    policy, slots = problem.policies[base], actor_slots(problem.plan.base_terms[base])
-    old = map_over_views(lambda recorded: policy.evaluate(parameters, recorded)[0], chunk, policy, slots)
+    policy, slots = problem.players[base], actor_slots(problem.plan.base_terms[base])
+    folded = policy.fold(parameters)
+    old = map_over_views(lambda recorded: policy.evaluate(folded, recorded)[0], chunk, policy, slots)
 
     def one_step(carry: tuple[Parameters, OptimizerState], envs: Int[Array, " some"]):
         parameters, optimizer = carry
@@ -91,7 +92,9 @@ def _clipped_gradient(
             clipped = jnp.sum(jnp.abs(ratio - 1) > numbers.ppo_clip) / advantage.size
             return surrogate.sum() / advantage.size + numbers.entropy * entropy, (entropy, clipped)
 
-        gradient, (entropy, clipped) = jax.grad(objective, has_aux=True)(parameters)
+        gradient, (entropy, clipped) = jax.grad(objective, has_aux=True)(folded)
         return gradient, entropy, clipped
 
-    return sum_over_views(of_block, chunk, policy, slots, advantage, old)
+    folded, unfold = jax.vjp(policy.fold, parameters)
+    gradient, entropy, clipped = sum_over_views(of_block, chunk, policy, slots, advantage, old)
+    return unfold(gradient)[0], entropy, clipped

@@ -1,6 +1,7 @@
 """What a training step needs besides its state: plan, environment, networks and numbers. Built once, never changed."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -8,9 +9,11 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Int
 
+from rpax.environments.encoding import EncodedEnvironment, Encoding
 from rpax.environments.protocol import Environment, Key
 from rpax.objectives.plan import Plan
 from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.folding import can_fold
 from rpax.training.optimizers import Optimizer, OptimizerState
 
 
@@ -71,7 +74,7 @@ class Problem:
     Attributes:
         plan: the objective with its pairings and terms.
         environment: the game; a :class:`~rpax.environments.tabular_game.TabularGame` in exact mode.
-        policies: the networks of every agent, fixed ones included.
+        policies: the networks of every agent, fixed ones included, on the environment's own observations.
         fixed: the parameters of the agents that never learn.
         critic: from a joint observation to one value a seat; one set of parameters for each pairing.
         numbers: the hyperparameters.
@@ -89,6 +92,22 @@ class Problem:
     base_optimizer: Optimizer
     manipulator_optimizer: Optimizer
     critic_optimizer: Optimizer
+
+    @functools.cached_property
+    def encodings(self) -> tuple[Encoding, Encoding] | None:
+        """The environment's encodings, if every network can take them."""
+        networks = [self.critic, *(n for policy in self.policies.values() for n in policy.networks.values())]
+        return self.environment.encodings if all(map(can_fold, networks)) else None
+
+    @functools.cached_property
+    def stage(self) -> Environment:
+        """What training plays on: the environment, showing what is stored of its observations."""
+        return self.environment if self.encodings is None else EncodedEnvironment(self.environment)
+
+    @functools.cached_property
+    def players(self) -> Mapping[str, AgentPolicy]:
+        """The agents' networks on the :attr:`stage`; parameters are folded before they are used."""
+        return {name: dataclasses.replace(p, encodings=self.encodings) for name, p in self.policies.items()}
 
     @property
     def memory_units(self) -> int:

@@ -34,7 +34,7 @@ def _blocks(
 ) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
     steps, _, envs = chunk.first.shape
     # Memory runs through all steps, so they stay together.
-    numbers = len(slots) * envs * max(math.prod(space.observation_shape) for space in policy.spaces)
+    numbers = len(slots) * envs * max(math.prod(seen.shape[3:]) for seen in chunk.observations)
     count = 1 if policy.memory_units else number_of_blocks(steps, numbers)
 
     def of_block(observations: Any, legal: Any, actions: Array, first: Array, *others: Array) -> Any:

@@ -15,8 +15,8 @@ from rpax.environments.protocol import Environment, Key, step_and_reset
 from rpax.objectives.plan import Pairing, Term
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters, View
+from rpax.slices import take_static
 from rpax.training.problem import Streams
-from rpax.training.slices import take_static
 
 #: One seat of one pairing: (seat, index of the pairing).
 Slot = tuple[int, int]
@@ -97,10 +97,16 @@ def roll_out(
     steps: int,
 ) -> tuple[Chunk, Streams]:
     """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves."""
+    parameters = fold_all(policies, parameters)
     play = functools.partial(play_step, environment, policies, parameters, group_slots(pairings, policies))
     memory = streams.memory
     streams, chunk = jax.lax.scan(play, streams, jax.random.split(key, steps))
     return chunk._replace(last=_observe(environment, streams), memory=memory), streams
+
+
+def fold_all(policies: Mapping[str, AgentPolicy], parameters: Mapping[str, Parameters]) -> dict[str, Parameters]:
+    """Everyone's parameters for what the policies are shown."""
+    return {name: policies[name].fold(of_agent) for name, of_agent in parameters.items()}
 
 
 def _observe(environment: Environment, streams: Streams) -> tuple[Array, Array]:
@@ -117,7 +123,7 @@ def play_step(
     streams: Streams,
     key: Key,
 ) -> tuple[Streams, Chunk]:
-    """One step of every pairing in every environment."""
+    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters."""
     key_act, key_env = jax.random.split(key)
     observations = _observe(environment, streams)
     legal = jax.vmap(jax.vmap(environment.legal_actions))(streams.state)

@@ -82,7 +82,7 @@ def roll_out_manipulator_pairings(
         return None
     pairings, parameters = problem.plan.outer_pairings, {**ahead, **problem.fixed}
     chunk, streams = roll_out(
-        problem.environment, problem.policies, parameters, pairings, key, state.outer_streams, problem.numbers.steps
+        problem.stage, problem.players, parameters, pairings, key, state.outer_streams, problem.numbers.steps
     )
     advantage, targets = advantages(problem, state.critics, pairings, chunk)
     return OuterBatch(chunk, advantage, targets, streams)
@@ -133,7 +133,7 @@ def _entropy_gradient(problem: Problem, manipulator: str, parameters: Parameters
     ]
     steps, _, envs = chunk.first.shape
     no_advantage = jnp.zeros((steps, len(slots), envs))
-    return policy_gradient(problem.policies[manipulator], parameters, chunk, slots, no_advantage, 1.0).gradient
+    return policy_gradient(problem.players[manipulator], parameters, chunk, slots, no_advantage, 1.0).gradient
 
 
 def update_bases(problem: Problem, key: Key, state: TrainState, first: LookaheadStep) -> dict[str, BaseUpdate]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt8
 
 from rpax.environments.jaxmarl.adapter import AdaptedEnvironment, AdaptedState, checked_horizon, in_32_bit
+from rpax.environments.jaxmarl.kitchen import Kitchen
 from rpax.environments.jaxmarl.layouts import OWN, check_layout, read_layout
 from rpax.environments.jaxmarl.load import load
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
@@ -80,6 +81,8 @@ class Overcooked(Environment):
         self._goals, self._pots = (self._positions(layout[key]) for key in ("goal_idx", "pot_idx"))
         self._walls = np.zeros(shape[:2], bool)
         self._walls.flat[np.asarray(layout["wall_idx"])] = True
+        self._kitchen = Kitchen(layout, self.horizon)
+        self.encodings = (self._kitchen.encoding, self._kitchen.encoding)
 
     @in_32_bit
     def _make_game(self, layout: Any) -> Any:
@@ -119,6 +122,10 @@ class Overcooked(Environment):
         """The 26 layers that JaxMARL's ``get_obs`` lists."""
         seen = self.game.get_obs(self.unpack(state))
         return seen["agent_0"], seen["agent_1"]
+
+    def observe_encoded(self, state: OvercookedState) -> tuple[UInt8[Array, " stored"], UInt8[Array, " stored"]]:
+        """What can change of the layers, see :mod:`rpax.environments.jaxmarl.kitchen`."""
+        return self._kitchen.observe(state, 0), self._kitchen.observe(state, 1)
 
     def _pack(self, state: Any) -> OvercookedState:
         inside = slice(self._padding, -self._padding)

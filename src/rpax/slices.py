@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Int
 
 
-def take_static(array: Array, indices: Sequence[int], axis: int) -> Array:
+def take_static(array: Array, indices: Sequence[int] | Int[np.ndarray, " some"], axis: int) -> Array:
     """``array``'s entries at ``indices`` along ``axis``, as slices of neighbours laid side by side.
 
     XLA copies slices, or fuses them into what follows; on the CPU it would gather element by element.
     """
     runs: list[list[int]] = []
-    for index in indices:
+    for index in map(int, indices):
         if runs and index == runs[-1][1]:
             runs[-1][1] += 1
         else:
