@@ -73,7 +73,18 @@ def console() -> None:
     signal.signal(signal.SIGINT, _end_at_once)
     # Tracing programs makes very many objects that live: looking for garbage among them less often saves a sixth.
     gc.set_threshold(50_000, 20, 100)
+    # Every core is a device of its own, over which environments are spread; read when JAX starts.
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        os.environ.setdefault(
+            "JAX_NUM_CPU_DEVICES",
+            str(_cores()),
+        )
     sys.exit(main())
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _end_at_once(number: int, frame: object) -> None:

@@ -89,7 +89,7 @@ class Session:
         state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
-        return cls(config, objective, directory, trainer, state, update)
+        return cls(config, objective, directory, trainer, trainer.place(state), update)
 
     def run(self, progress: Progress) -> Run:
         """Train to the end (or the time limit), then evaluate and write everything down."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int
 
 from rpax.environments.tabular_game import TabularGame
@@ -16,6 +17,7 @@ from rpax.policies.agent import Parameters
 from rpax.training.exact_step import exact_step, returns_of
 from rpax.training.initial import initial_state
 from rpax.training.metrics import StepMetrics
+from rpax.training.placement import mesh_for, shardings
 from rpax.training.problem import Problem, TrainState, key_data
 from rpax.training.step import step
 
@@ -55,7 +57,11 @@ class Trainer:
     def init(self) -> TrainState:
         """The state before the first update."""
         with self.precision_context():
-            return jax.jit(self._initial_states)(self._keys())
+            return jax.jit(self._initial_states, out_shardings=self._shardings)(self._keys())
+
+    def place(self, state: TrainState) -> TrainState:
+        """A state from elsewhere (a checkpoint) on the devices that :meth:`advance` works on."""
+        return state if self._shardings is None else jax.device_put(state, self._shardings)
 
     def state_shape(self) -> TrainState:
         """Shapes and types of the state, without computing it."""
@@ -86,6 +92,17 @@ class Trainer:
     def precision_context(self) -> AbstractContextManager[Any]:
         """Whatever computes with this trainer's parameters does so inside this context."""
         return jax.enable_x64(self.precision == "float64")
+
+    @functools.cached_property
+    def _mesh(self) -> Mesh | None:
+        # Tables and the minibatches of PPO are too small to be worth dividing (docs/performance.md).
+        if isinstance(self.problem.environment, TabularGame) or self.problem.numbers.base_update == "ppo":
+            return None
+        return mesh_for(self.problem.numbers.envs)
+
+    @functools.cached_property
+    def _shardings(self) -> TrainState | None:
+        return None if self._mesh is None else shardings(self._mesh, self.state_shape())
 
     def _keys(self) -> Array:
         return jnp.stack([key_data(seed) for seed in self.seeds])
