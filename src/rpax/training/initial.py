@@ -2,8 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from rpax.environments.protocol import Key
+from rpax.policies.agent import Parameters
 from rpax.training.critic_update import init_critics
 from rpax.training.problem import Problem, Streams, TrainState
 from rpax.training.rollout import start_streams
@@ -15,20 +18,12 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
     An agent's initial parameters depend on the seed and on its place among the agents only, not on the mode.
     """
     objective = problem.plan.objective
-    key_agents, key_critics, key_lookahead, key_outer = jax.random.split(key, 4)
-    learning = [*objective.bases, *objective.manipulators]
-    keys = jax.random.split(key_agents, len(learning))
-    parameters = {name: problem.policies[name].init(k) for name, k in zip(learning, keys, strict=True)}
+    key_agents, key_critics, key_streams = jax.random.split(key, 3)
+    parameters = _init_agents(problem, key_agents)
     base = {name: parameters[name] for name in objective.bases}
     manipulators = {name: parameters[name] for name in objective.manipulators}
     critics = {} if exact else init_critics(problem, key_critics)
-    streams = [
-        None if exact or not pairings else _streams(problem, k, len(pairings))
-        for k, pairings in (
-            (key_lookahead, problem.plan.lookahead_pairings),
-            (key_outer, problem.plan.outer_pairings),
-        )
-    ]
+    lookahead_streams, outer_streams = (None, None) if exact else _start_all(problem, key_streams)
     return TrainState(
         base=base,
         base_optimizer={name: problem.base_optimizer.init(p) for name, p in base.items()},
@@ -36,12 +31,35 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
         manipulator_optimizer={name: problem.manipulator_optimizer.init(p) for name, p in manipulators.items()},
         critics=critics,
         critic_optimizer=problem.critic_optimizer.init(critics),
-        lookahead_streams=streams[0],
-        outer_streams=streams[1],
+        lookahead_streams=lookahead_streams,
+        outer_streams=outer_streams,
         key=key,
         update=jnp.zeros((), jnp.int32),
     )
 
 
-def _streams(problem: Problem, key: Array, pairings: int) -> Streams:
-    return start_streams(problem.stage, key, pairings, problem.numbers.envs, problem.memory_units)
+def _init_agents(problem: Problem, key: Key) -> dict[str, Parameters]:
+    """Every learning agent's parameters. Agents with equal networks share one loop, which compiles once."""
+    names = [*problem.bases, *problem.manipulators]
+    keys = jax.random.split(key, len(names))
+    parameters, left = {}, list(range(len(names)))
+    while left:
+        policy = problem.policies[names[left[0]]]
+        equal = [number for number in left if problem.policies[names[number]] == policy]
+        left = [number for number in left if number not in equal]
+        stacked = jax.lax.map(policy.init, keys[np.array(equal)])
+        for place, number in enumerate(equal):
+            parameters[names[number]] = jax.tree.map(lambda leaf, place=place: leaf[place], stacked)
+    return parameters
+
+
+def _start_all(problem: Problem, key: Key) -> tuple[Streams | None, Streams | None]:
+    """The environments of the lookahead's and of the manipulators' pairings, started together."""
+    plan = problem.plan
+    counts = len(plan.lookahead_pairings), len(plan.outer_pairings)
+    streams = start_streams(problem.stage, key, sum(counts), problem.numbers.envs, problem.memory_units)
+    parts = (
+        jax.tree.map(lambda leaf: leaf[: counts[0]], streams),
+        jax.tree.map(lambda leaf: leaf[counts[0] :], streams),
+    )
+    return parts[0], parts[1] if counts[1] else None
