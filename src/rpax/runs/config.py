@@ -117,6 +117,8 @@ class TrainConfig:
     """In how many parts PPO takes a batch; must divide --envs."""
     ppo_clip: PresetReal = None
     """How far PPO lets a probability ratio move from 1."""
+    base_epsilon_root: PresetReal = None
+    """ε_root of the base agents' Adam, m̂ / (√(v̂ + ε_root) + 1e-5), which the lookahead differentiates."""
     base_max_norm: PresetReal = None
     """Largest gradient norm of a base agent's real step, 0 for no limit; the lookahead is never clipped."""
     manipulator_max_norm: PresetReal = None
@@ -204,7 +206,7 @@ FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 
 _WHOLE, _REAL, _FLAG, _TEXT = "a whole number", "a number", "true or false", "text"
 _POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every", "ppo_epochs", "ppo_minibatches", "memory_units")
-_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate", "ppo_clip")
+_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate", "base_epsilon_root", "ppo_clip")
 _AT_LEAST_ZERO = (
     "crossplay_weight",
     "entropy",

@@ -25,6 +25,7 @@ _COMMON: dict[str, Any] = {
     "normalize": True,
     "manipulator_gradient": "closed-form",
     "influence": "shaped",
+    "base_epsilon_root": 1e-5,
     "base_max_norm": 0.0,
     "manipulator_max_norm": 0.0,
     "population": 2,

@@ -83,7 +83,7 @@ def make_problem(
         fixed={name: _in_precision(parameters, config.precision) for name, (_, parameters) in fixed.items()},
         critic=_critic_network(config),
         numbers=_numbers(config, objective),
-        base_optimizer=_optimizer(config.base_optimizer, config.base_max_norm),
+        base_optimizer=_optimizer(config.base_optimizer, config.base_max_norm, config.base_epsilon_root or 0.0),
         manipulator_optimizer=_optimizer(config.manipulator_optimizer, config.manipulator_max_norm),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
     )
@@ -115,8 +115,8 @@ def _critic_network(config: "TrainConfig") -> nn.Module:
     return MLP(2, output_scale=1.0, **layers)
 
 
-def _optimizer(kind: Any, max_norm: float | None) -> Optimizer:
-    return Optimizer(kind, max_norm or None)
+def _optimizer(kind: Any, max_norm: float | None, epsilon_root: float = 0.0) -> Optimizer:
+    return Optimizer(kind, max_norm or None, epsilon_root)
 
 
 def _numbers(config: "TrainConfig", objective: Objective) -> Hyperparameters:
