@@ -1,7 +1,5 @@
 """Hanabi against JaxMARL's own loop, its masks, and what reduced games are made of."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +9,6 @@ from numpy.testing import assert_array_equal
 import rpax
 from rpax.environments.jaxmarl.hanabi import Hanabi
 from rpax.environments.jaxmarl.load import load
-from rpax.environments.protocol import step_and_reset
 from rpax.policies import categorical
 
 #: name -> (cards of each rank, observation size, actions, best score)
@@ -52,7 +49,7 @@ def play_both(ours: Hanabi, theirs, key, envs: int, steps: int):
         masks = jnp.stack(legal, axis=1)
         actions = categorical.sample(key_actions, jnp.zeros(masks.shape), masks)
         keys = jax.random.split(key_step, envs)
-        transition, following = jax.vmap(functools.partial(step_and_reset, ours))(keys, state, actions)
+        transition, following = jax.vmap(ours.step_and_reset)(keys, state, actions)
         by_agent = {"agent_0": actions[:, 0], "agent_1": actions[:, 1]}
         seen, own, rewards, dones, _ = jax.vmap(theirs.step)(keys, own, by_agent)
         moves = jax.vmap(theirs.get_legal_moves)(own)
@@ -157,7 +154,7 @@ def test_nothing_is_compiled_twice():
 
     def step(key, state, actions):
         traced.append(jax.tree.map(jax.typeof, state))
-        return step_and_reset(game, key, state, actions)
+        return game.step_and_reset(key, state, actions)
 
     compiled = jax.jit(step)
     state = jax.jit(game.reset)(jax.random.key(0))

@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rpax
 from rpax.environments import registry
-from rpax.environments.protocol import step_and_reset
 from rpax.environments.tabular_game import END, TabularGame, TabularState
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import make_agent_policy
@@ -91,7 +90,7 @@ def test_extensive_games_follow_their_rules_in_every_state(name):
     @jax.vmap
     def play(move):
         state = TabularState(move[0])
-        return game.observe(state), *step_and_reset(game, key_data(0), state, move[1:])
+        return game.observe(state), *game.step_and_reset(key_data(0), state, move[1:])
 
     seen, transition, following = play(jnp.asarray(moves))
     assert_array_equal(seen[0], np.eye(states)[moves[:, 0]])

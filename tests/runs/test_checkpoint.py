@@ -27,6 +27,7 @@ def some_state(seed: int = 0) -> TrainState:
             draw.integers(0, 9, size=(2, 4)), draw.random((2, 4)) < 0.5, draw.normal(size=(2, 4, 2))
         ),
         outer_streams=None,
+        outer_gradients={},
         key=draw.integers(0, 2**32, size=(2, 2), dtype=np.uint32),
         update=np.array([7, 7], np.int32),
     )

@@ -28,6 +28,8 @@ CASES = {
 
 def a_problem(environment, **settings):
     sizes = {"envs": 2, "steps": 8, "lookahead": 1, "base_update": "pg", "entropy": 0.02, "partner_play": 0.1}
+    # With a small ε_root, the derivative of Adam's first step is a small difference of large numbers.
+    sizes["base_epsilon_root"] = 1e-5
     config, objective = prepare(TrainConfig("ad-rpg", environment, **{**sizes, **CASES[environment], **settings}))
     game = rpax.make(environment, **config.environment_options)
     return make_problem(config, objective, game)

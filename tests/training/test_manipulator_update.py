@@ -70,11 +70,11 @@ def both_gradients(problem: Problem):
     def compute(state):
         ahead, trace = look_ahead(problem, key_data(11), state)
         outer = step.roll_out_manipulator_pairings(problem, key_data(12), ahead, state)
-        found = {}
+        steering, found = step.outer_gradients_of(problem, ahead, outer), {}
         for method in ("closed-form", "autodiff"):
             numbers = dataclasses.replace(problem.numbers, manipulator_gradient=method)
             with_method = dataclasses.replace(problem, numbers=numbers)
-            found[method] = step.manipulator_gradients(with_method, ahead, state, trace, outer)
+            found[method] = step.manipulator_gradients(with_method, state, trace, steering)
         return found, trace.chunk.first
 
     return jax.jit(compute)

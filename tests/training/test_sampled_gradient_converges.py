@@ -103,7 +103,8 @@ def sampled_gradients(lookahead: int, envs: int):
             key_lookahead, key_outer = jax.random.split(key)
             ahead, trace = look_ahead(playing, key_lookahead, state)
             outer = step.roll_out_manipulator_pairings(playing, key_outer, ahead, state)
-            influence = step.manipulator_gradients(playing, ahead, state, trace, outer)["manipulator"]
+            steering = step.outer_gradients_of(playing, ahead, outer)
+            influence = step.manipulator_gradients(playing, state, trace, steering)["manipulator"]
             return table(influence.gradient), jnp.abs(trace.targets - trace.chunk.rewards).max()
 
         return jax.lax.map(one, keys)

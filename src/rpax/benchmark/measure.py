@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rpax.environments.protocol import Environment, Key, step_and_reset
+from rpax.environments.protocol import Environment, Key
 from rpax.objectives.edges import Objective
 from rpax.policies import categorical
 from rpax.runs.config import TrainConfig
@@ -22,7 +22,7 @@ from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.problem import Problem, TrainState
 from rpax.training.rollout import roll_out
 from rpax.training.setup import make_problem
-from rpax.training.step import manipulator_gradients, roll_out_manipulator_pairings
+from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
 from rpax.training.trainer import Trainer
 
 #: A repetition runs so many updates that it takes at least so long.
@@ -168,7 +168,7 @@ def _step_ours(environment: Environment, envs: int, steps: int, key: Key) -> Any
             for k, space, mask in zip(jax.random.split(key_act), environment.spaces, masks, strict=True)
         ]
         keys = jax.random.split(key_env, envs)
-        step = functools.partial(step_and_reset, environment)
+        step = environment.step_and_reset
         transition, state = jax.vmap(step)(keys, state, jnp.stack(draw, axis=-1))
         return state, (transition.rewards.sum(), _digest(jax.vmap(environment.observe)(state)))
 
@@ -271,7 +271,7 @@ def _manipulator_rollout(problem: Problem, state: TrainState, prepared: Any) -> 
 
 def _manipulator_gradient(problem: Problem, state: TrainState, prepared: Any) -> Any:
     ahead, trace, outer = prepared
-    return manipulator_gradients(problem, ahead, state, trace, outer)
+    return manipulator_gradients(problem, state, trace, outer_gradients_of(problem, ahead, outer))
 
 
 def _critics(problem: Problem, state: TrainState, prepared: Any) -> Any:

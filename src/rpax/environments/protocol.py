@@ -6,7 +6,8 @@ subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,23 +102,27 @@ class Environment(abc.ABC):
         """The actions each seat may take in ``state``; ``None`` where all are always legal."""
         return None
 
+    @functools.cached_property
+    def step_and_reset(self) -> Callable[[Key, State, Int[Array, "2"]], tuple[Transition, State]]:
+        """One step, and the state to go on from: that after the step, or a fresh one where the episode ended.
+
+        Jitted, so that programs with several rollouts trace the rules once.
+        """
+
+        def play(key: Key, state: State, actions: Int[Array, "2"]) -> tuple[Transition, State]:
+            key_step, key_reset = jax.random.split(key)
+            transition = self.step(key_step, state, actions)
+            shaped = jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
+            transition = transition._replace(shaped=shaped)
+            fresh = self.reset(key_reset)
+            following = jax.tree.map(lambda new, old: jnp.where(transition.done, new, old), fresh, transition.state)
+            return transition, following
+
+        return jax.jit(play, inline=True)
+
     def render(self, state: State) -> np.ndarray:
         """A picture of ``state``: RGB, ``uint8``, height × width × 3."""
         raise NotImplementedError(f"environment '{self.name}' does not draw itself")
-
-
-def step_and_reset(
-    environment: Environment, key: Key, state: State, actions: Int[Array, "2"]
-) -> tuple[Transition, State]:
-    """One step, and the state to go on from: that after the step, or a fresh one where the episode ended."""
-    key_step, key_reset = jax.random.split(key)
-    transition = environment.step(key_step, state, actions)
-    transition = transition._replace(
-        shaped=jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
-    )
-    fresh = environment.reset(key_reset)
-    following = jax.tree.map(lambda new, old: jnp.where(transition.done, new, old), fresh, transition.state)
-    return transition, following
 
 
 def describe_spaces(spaces: Sequence[SeatSpace]) -> str:

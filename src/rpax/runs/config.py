@@ -119,6 +119,8 @@ class TrainConfig:
     """How far PPO lets a probability ratio move from 1."""
     base_epsilon_root: PresetReal = None
     """ε_root of the base agents' Adam, m̂ / (√(v̂ + ε_root) + 1e-5), which the lookahead differentiates."""
+    manipulator_epsilon: PresetReal = None
+    """ε of the manipulators' Adam, m̂ / (√v̂ + ε); their gradients are small."""
     base_max_norm: PresetReal = None
     """Largest gradient norm of a base agent's real step, 0 for no limit; the lookahead is never clipped."""
     manipulator_max_norm: PresetReal = None
@@ -134,6 +136,8 @@ class TrainConfig:
     """λ of GAE."""
     dice_decay: PresetReal = None
     """λ of Loaded DiCE."""
+    outer_average: PresetReal = None
+    """Decay of a running average of the outer gradients that steer the manipulators; 0 takes each update's own."""
     entropy: PresetReal = None
     """β, coefficient of the base agents' entropy bonus."""
     manipulator_entropy: PresetReal = None
@@ -206,7 +210,8 @@ FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 
 _WHOLE, _REAL, _FLAG, _TEXT = "a whole number", "a number", "true or false", "text"
 _POSITIVE_INTS = ("updates", "lookahead", "envs", "steps", "log_every", "ppo_epochs", "ppo_minibatches", "memory_units")
-_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate", "base_epsilon_root", "ppo_clip")
+_RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate", "ppo_clip")
+_EPSILONS = ("base_epsilon_root", "manipulator_epsilon")
 _AT_LEAST_ZERO = (
     "crossplay_weight",
     "entropy",
@@ -216,7 +221,7 @@ _AT_LEAST_ZERO = (
     "manipulator_max_norm",
 )
 _ZERO_TO_ONE = ("discount", "gae_decay", "dice_decay")
-_WEIGHTS = ("partner_play", "victim_self_play")
+_ZERO_TO_LESS_THAN_ONE = ("partner_play", "victim_self_play", "outer_average")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": PRESETS,
     "sides": ("single", "both"),
@@ -259,13 +264,13 @@ def _rule_broken(name: str, value: Any) -> str | None:
         else:
             good = isinstance(value, int) and whole and 1 <= value <= _MOST_SEEDS
         return None if good else f"how many seeds, from 1 to {_MOST_SEEDS}, or a list of different ones"
-    if name in _RATES:
+    if name in _RATES or name in _EPSILONS:
         return None if real and value > 0 else f"{_REAL} above 0"
     if name in _AT_LEAST_ZERO:
         return None if real and value >= 0 else f"{_REAL} of at least 0"
     if name in _ZERO_TO_ONE:
         return None if real and 0 <= value <= 1 else f"{_REAL} from 0 to 1"
-    if name in _WEIGHTS:
+    if name in _ZERO_TO_LESS_THAN_ONE:
         return None if real and 0 <= value < 1 else f"{_REAL} from 0 to less than 1"
     if name in ("minutes", "checkpoint_minutes"):
         return None if real and value > 0 else "a number of minutes above 0"

@@ -56,6 +56,8 @@ def prepare(
         )
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
+    if complete.outer_average and complete.exact:
+        raise InputError("outer_average averages noise away, of which exact mode has none; drop one of them")
     objective = _resolve_objective(config, complete, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective

@@ -25,7 +25,9 @@ _COMMON: dict[str, Any] = {
     "normalize": True,
     "manipulator_gradient": "closed-form",
     "influence": "shaped",
+    "outer_average": 0.0,
     "base_epsilon_root": 1e-5,
+    "manipulator_epsilon": 1e-5,
     "base_max_norm": 0.0,
     "manipulator_max_norm": 0.0,
     "population": 2,
@@ -118,14 +120,27 @@ _HANABI_PAPER = _DEEP | {
     "updates": 12_207,  # 2e8 steps of one pairing
 }
 #: What was found here; docs/environments.md says how.
-_STORM_FAST = _STORM_PAPER | {"envs": 64, "base_update": "ppo", "base_rate": 1e-3, "critic_rate": 1e-3, "updates": 2000}
+_STORM_FAST = _STORM_PAPER | {
+    "envs": 64,
+    "base_rate": 3e-4,
+    "base_epsilon_root": 1e-10,
+    "lookahead_rate": 3e-3,
+    "manipulator_rate": 2e-3,
+    "manipulator_epsilon": 1e-8,
+    "manipulator_entropy": 1e-4,
+    "critic_rate": 1e-3,
+    "dice_decay": 0.9,
+    "outer_average": 0.98,
+    "updates": 2000,
+}
 _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
     "envs": 16,
     "base_update": "ppo",
-    "base_rate": 1e-3,
+    "base_rate": 5e-4,
+    "base_epsilon_root": 1e-10,
     "critic_rate": 1e-3,
     "gae_decay": 0.95,
-    "updates": 1000,
+    "updates": 2000,
 }
 _HANABI_FAST = _HANABI_PAPER | {"base_update": "ppo", "base_rate": 5e-4, "updates": 1000}
 _FAMILIES: dict[str, dict[str, dict[str, Any]]] = {

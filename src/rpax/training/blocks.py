@@ -23,6 +23,8 @@ def sum_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) ->
     if count == 1:
         return function(*recorded)
     blocks = _split(recorded, count)
+    # Jitted so that finding out the shapes and building the loop share one tracing.
+    function = jax.jit(function, inline=True)
     shapes = jax.eval_shape(function, *jax.tree.map(lambda leaf: leaf[0], blocks))
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 

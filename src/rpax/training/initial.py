@@ -8,6 +8,7 @@ from jaxtyping import Array
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
 from rpax.training.critic_update import init_critics
+from rpax.training.outer_average import first_averages
 from rpax.training.problem import Problem, Streams, TrainState
 from rpax.training.rollout import start_streams
 
@@ -33,6 +34,7 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
         critic_optimizer=problem.critic_optimizer.init(critics),
         lookahead_streams=lookahead_streams,
         outer_streams=outer_streams,
+        outer_gradients={} if exact else first_averages(problem, base),
         key=key,
         update=jnp.zeros((), jnp.int32),
     )

@@ -11,28 +11,31 @@ from rpax.policies.agent import Parameters
 OptimizerKind = Literal["sgd", "adam"]
 OptimizerState = Any
 
+#: The paper's.
 ADAM_EPSILON = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """Gradient *ascent* with SGD or Adam, one learning rate a call. Adam's direction is m̂ / (√(v̂ + ε_root) + 1e-5).
+    """Gradient *ascent* with SGD or Adam, one learning rate a call. Adam's direction is m̂ / (√(v̂ + ε_root) + ε).
 
     Attributes:
         kind: ``"sgd"`` or ``"adam"``.
         max_norm: global norm to which :meth:`ascend` clips a gradient first; ``None`` never clips.
         epsilon_root: ε_root. Must be positive where the step is differentiated, as √v̂ has no derivative at 0; where
             √ε_root exceeds the gradients, steps shrink with them.
+        epsilon: ε.
     """
 
     kind: OptimizerKind = "sgd"
     max_norm: float | None = None
     epsilon_root: float = 0.0
+    epsilon: float = ADAM_EPSILON
 
     def _direction(self) -> optax.GradientTransformation:
         if self.kind == "sgd":
             return optax.identity()
-        return optax.scale_by_adam(eps=ADAM_EPSILON, eps_root=self.epsilon_root)
+        return optax.scale_by_adam(eps=self.epsilon, eps_root=self.epsilon_root)
 
     def init(self, parameters: Parameters) -> OptimizerState:
         """The state before the first step."""

@@ -30,6 +30,7 @@ class Hyperparameters:
         discount: γ.
         gae_decay: λ of GAE.
         dice_decay: λ of Loaded DiCE; enters second derivatives only.
+        outer_average: κ, decay of the running average of the outer gradients u; 0 takes each update's own.
         entropy: β, coefficient of the base agents' entropy bonus.
         manipulator_entropy: coefficient of the manipulators' entropy bonus.
         shaping: coefficient of the environment's shaped reward in training; never part of a reported return.
@@ -53,6 +54,7 @@ class Hyperparameters:
     discount: float
     gae_decay: float
     dice_decay: float
+    outer_average: float
     entropy: float
     manipulator_entropy: float
     shaping: float
@@ -161,6 +163,7 @@ class TrainState(NamedTuple):
         critic_optimizer: one optimiser state for all critics.
         lookahead_streams: environments of the lookahead pairings; ``None`` in exact mode.
         outer_streams: environments of the outer pairings; ``None`` where there are none.
+        outer_gradients: manipulator to the running average of u; empty where each update's own is taken.
         key: the seed's key; the key of an update is folded from it, so it never changes.
         update: how many updates have been made.
     """
@@ -173,6 +176,7 @@ class TrainState(NamedTuple):
     critic_optimizer: OptimizerState
     lookahead_streams: Streams | None
     outer_streams: Streams | None
+    outer_gradients: dict[str, Parameters]
     key: Key
     update: Int[Array, ""]
 

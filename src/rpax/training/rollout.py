@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from rpax.environments.protocol import Environment, Key, step_and_reset
+from rpax.environments.protocol import Environment, Key
 from rpax.objectives.plan import Pairing, Term
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters, View
@@ -129,7 +129,7 @@ def play_step(
     legal = jax.vmap(jax.vmap(environment.legal_actions))(streams.state)
     actions, memory = _act(policies, parameters, groups, key_act, observations, legal, streams)
     keys = jax.random.split(key_env, streams.first.shape)
-    transition, state = jax.vmap(jax.vmap(functools.partial(step_and_reset, environment)))(keys, streams.state, actions)
+    transition, state = jax.vmap(jax.vmap(environment.step_and_reset))(keys, streams.state, actions)
     dtype = streams.episode_return.dtype
     rewards = transition.rewards.astype(dtype)
     total = streams.episode_return + rewards

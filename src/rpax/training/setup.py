@@ -14,7 +14,7 @@ from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
 from rpax.policies.agent import AgentPolicy, Parameters, make_agent_policy
 from rpax.policies.networks import CNN, GRU, MLP, Tabular
-from rpax.training.optimizers import Optimizer
+from rpax.training.optimizers import ADAM_EPSILON, Optimizer
 from rpax.training.problem import Hyperparameters, Problem
 
 if TYPE_CHECKING:
@@ -83,8 +83,14 @@ def make_problem(
         fixed={name: _in_precision(parameters, config.precision) for name, (_, parameters) in fixed.items()},
         critic=_critic_network(config),
         numbers=_numbers(config, objective),
-        base_optimizer=_optimizer(config.base_optimizer, config.base_max_norm, config.base_epsilon_root or 0.0),
-        manipulator_optimizer=_optimizer(config.manipulator_optimizer, config.manipulator_max_norm),
+        base_optimizer=_optimizer(
+            config.base_optimizer, config.base_max_norm, epsilon_root=config.base_epsilon_root or 0.0
+        ),
+        manipulator_optimizer=_optimizer(
+            config.manipulator_optimizer,
+            config.manipulator_max_norm,
+            epsilon=config.manipulator_epsilon or ADAM_EPSILON,
+        ),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
     )
 
@@ -115,8 +121,8 @@ def _critic_network(config: "TrainConfig") -> nn.Module:
     return MLP(2, output_scale=1.0, **layers)
 
 
-def _optimizer(kind: Any, max_norm: float | None, epsilon_root: float = 0.0) -> Optimizer:
-    return Optimizer(kind, max_norm or None, epsilon_root)
+def _optimizer(kind: Any, max_norm: float | None, **adam: float) -> Optimizer:
+    return Optimizer(kind, max_norm or None, **adam)
 
 
 def _numbers(config: "TrainConfig", objective: Objective) -> Hyperparameters:

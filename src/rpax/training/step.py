@@ -13,6 +13,7 @@ from rpax.training.critic_update import CriticBatch, advantages, update_critics
 from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
 from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influence, outer_gradient
 from rpax.training.metrics import StepMetrics, step_metrics
+from rpax.training.outer_average import average
 from rpax.training.ppo_update import BaseUpdate, clipped_steps
 from rpax.training.problem import Problem, Streams, TrainState, global_norm
 from rpax.training.rollout import Chunk, roll_out
@@ -30,7 +31,8 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     outer = roll_out_manipulator_pairings(problem, key_outer, ahead, state)
 
     # 4.  φ ← φ + α2 ∇_φ L^O(θ′(φ))
-    influences = manipulator_gradients(problem, ahead, state, trace, outer)
+    averages, outer_gradients = average(problem, state, outer_gradients_of(problem, ahead, outer))
+    influences = manipulator_gradients(problem, state, trace, outer_gradients)
     manipulators, manipulator_optimizer = update_manipulators(problem, state, trace, influences)
 
     # 5.  θ ← θ + α3 ∇_θ L(θ, φ), on the batch of the first lookahead step
@@ -52,6 +54,7 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
         critic_optimizer=critic_optimizer,
         lookahead_streams=first.streams,
         outer_streams=None if outer is None else outer.streams,
+        outer_gradients=averages,
         key=state.key,
         update=state.update + 1,
     )
@@ -88,19 +91,24 @@ def roll_out_manipulator_pairings(
     return OuterBatch(chunk, advantage, targets, streams)
 
 
-def manipulator_gradients(
-    problem: Problem,
-    ahead: dict[str, Parameters],
-    state: TrainState,
-    trace: LookaheadStep,
-    outer: OuterBatch | None,
-) -> dict[str, Influence]:
-    """∇_φ L^O(θ′(φ)) of every manipulator."""
+def outer_gradients_of(
+    problem: Problem, ahead: dict[str, Parameters], outer: OuterBatch | None
+) -> dict[str, Parameters]:
+    """u = ∇_θ′ J^O(θ′) of every manipulator's shaped base."""
     if outer is None:
         return {}
+    return {
+        name: outer_gradient(problem, name, ahead[problem.shaped_by(name)], outer.chunk, outer.advantage)
+        for name in problem.manipulators
+    }
+
+
+def manipulator_gradients(
+    problem: Problem, state: TrainState, trace: LookaheadStep, outer_gradients: dict[str, Parameters]
+) -> dict[str, Influence]:
+    """∇_φ L^O(θ′(φ)) of every manipulator."""
     influences = {}
-    for name in problem.manipulators:
-        u = outer_gradient(problem, name, ahead[problem.shaped_by(name)], outer.chunk, outer.advantage)
+    for name, u in outer_gradients.items():
         if problem.numbers.manipulator_gradient == "closed-form":
             influences[name] = closed_form_influence(problem, name, state.manipulators[name], trace, u)
         else:

@@ -1,0 +1,142 @@
+"""Train deep environments with the `fast` preset and write what was reached when: docs/results/learning-<case>.json.
+
+Usage: python benchmarks/learning.py CASE… [--seed N …]   (--help names the cases)
+       python benchmarks/learning.py --draw               (draws docs/images/learning.png from what was written)
+
+Each seed trains alone, one after the other; a seed that is run again replaces its result. Seconds count from the end of
+the first chunk of updates, so compilation is not in them; it is reported apart.
+"""
+
+import argparse
+import gc
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+MOST_POINTS = 100
+#: Case → algorithm, environment, settings besides the preset's, how many seeds.
+CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
+    "sp-cramped_room": ("sp", "overcooked/cramped_room", {"updates": 800}, 5),
+    "sp-coord_ring": ("sp", "overcooked/coord_ring", {}, 5),
+    "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {}, 5),
+    "sp-forced_coord": ("sp", "overcooked/forced_coord", {}, 5),
+    "sp-storm": ("sp", "storm", {"updates": 500}, 5),
+    "sp-hanabi": ("sp", "hanabi/3x3", {}, 3),
+    "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {}, 3),
+    "ad-rpg-storm": ("ad-rpg", "storm", {}, 5),
+}
+
+
+def train_seed(algorithm: str, environment: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """One seed's curve: seconds, updates, and the mean return of finished episodes of each kind of pairing."""
+    import rpax
+
+    started = time.perf_counter()
+    first: list[float] = []
+    curve: list[dict[str, Any]] = []
+
+    def progress(update: int, until: int, rows: list[dict[str, Any]]) -> None:
+        now = time.perf_counter()
+        if not first:
+            first.append(now)
+        for row in rows:
+            returns = kinds_of_pairings(row["lookahead_episode_return"])
+            influence = {"influence": list(row["influence"].values())} if row["influence"] else {}
+            numbers = {**returns, **influence, "entropy": list(row["entropy"].values())}
+            curve.append({"seconds": round(now - first[0], 1), "update": row["update"], **rounded(numbers)})
+            print(seed, curve[-1], file=sys.stderr, flush=True)
+
+    run = rpax.train(algorithm, environment, seed=seed, progress=progress, **settings)
+    final = {f"{p.seat_0} vs {p.seat_1}": [p.returns[0], p.half_width[0]] for p in run.results[0].pairings}
+    curve = curve[:: max(1, len(curve) // MOST_POINTS)]
+    start = round(first[0] - started, 1)
+    return {"seed": seed, "seconds_to_first_chunk": start, "final": rounded(final), "curve": curve}
+
+
+def rounded(numbers: Any) -> Any:
+    """Three decimals are enough to look at."""
+    if isinstance(numbers, dict):
+        return {key: rounded(value) for key, value in numbers.items()}
+    return [round(value, 3) for value in numbers] if isinstance(numbers, list) else round(numbers, 3)
+
+
+def kinds_of_pairings(returns: Mapping[str, list[float] | None]) -> dict[str, float]:
+    """Means of seat 0's return over self-play, cross-play of base agents, and base agents with manipulators."""
+    found: dict[str, list[float]] = {}
+    for pairing, finished in returns.items():
+        if finished is None:  # no episode ended in this update
+            continue
+        names = pairing.split(" vs ")
+        manipulated = any(name.startswith("manipulator") for name in names)
+        kind = "manipulator" if manipulated else "self-play" if names[0] == names[1] else "cross-play"
+        found.setdefault(kind, []).append(finished[0])
+    return {kind: sum(values) / len(values) for kind, values in found.items()}
+
+
+def draw(path: pathlib.Path) -> None:
+    """One panel a case: every seed's curves over seconds, by kind of pairing."""
+    from rpax.reports.figure_style import PALETTE, figure_style, new_figure, save_figure, tidy_axes
+
+    found = [json.loads(file.read_text()) for file in sorted((DOCS / "results").glob("learning-*.json"))]
+    colours = dict(zip(("self-play", "cross-play", "manipulator"), PALETTE, strict=False))
+    with figure_style():
+        rows = -(-len(found) // 2)
+        figure = new_figure(10.0, 3.0 * rows)
+        for number, case in enumerate(found):
+            axes = figure.add_subplot(rows, 2, number + 1)
+            for seed in case["seeds"]:
+                for kind, colour in colours.items():
+                    points = [(row["seconds"], row[kind]) for row in seed["curve"] if kind in row]
+                    if points:
+                        label = kind if seed is case["seeds"][0] else None
+                        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label)
+            axes.set_title(f"{case['algorithm']} on {case['environment']}")
+            axes.set_xlabel("seconds of training a seed")
+            axes.set_ylabel("return")
+            axes.legend(frameon=False)
+            tidy_axes(axes)
+        save_figure(figure, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help=", ".join(CASES))
+    parser.add_argument("--seed", type=int, nargs="+", help="instead of all seeds of the case")
+    parser.add_argument("--draw", action="store_true")
+    options = parser.parse_args()
+    # As the command does, before JAX starts.
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count() or 1))
+    gc.set_threshold(50_000, 20, 100)
+    for name in options.cases:
+        if name not in CASES:
+            parser.error(f"there is no case {name}; give some of {', '.join(CASES)}")
+        algorithm, environment, settings, seeds = CASES[name]
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=DOCS)
+        about = {
+            "command": f"python benchmarks/learning.py {name}",
+            "algorithm": algorithm,
+            "environment": environment,
+            "settings": settings,
+            "commit": commit.stdout.strip(),
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        }
+        for seed in options.seed or range(seeds):
+            found = train_seed(algorithm, environment, settings, seed)
+            file = DOCS / "results" / f"learning-{name}.json"
+            before = json.loads(file.read_text())["seeds"] if file.exists() else []
+            everyone = [found, *(other for other in before if other["seed"] != seed)]
+            about["seeds"] = sorted(everyone, key=lambda one: one["seed"])
+            file.write_text(json.dumps(about) + "\n")
+    if options.draw:
+        draw(DOCS / "images" / "learning.png")
+
+
+if __name__ == "__main__":
+    main()
