@@ -4,7 +4,8 @@ Usage: python benchmarks/learning.py CASE… [--seed N …]   (--help names the 
        python benchmarks/learning.py --draw               (draws docs/images/learning.png from what was written)
 
 Each seed trains alone, one after the other; a seed that is run again replaces its result. Seconds count from the end of
-the first chunk of updates, so compilation is not in them; it is reported apart.
+the first chunk of updates, so compilation is not in them; it is reported apart. Processor seconds tell how long it
+would have taken on one core with nothing else running.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
@@ -29,8 +30,8 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "sp-forced_coord": ("sp", "overcooked/forced_coord", {}, 5),
     "sp-storm": ("sp", "storm", {"updates": 500}, 5),
     "sp-hanabi": ("sp", "hanabi/3x3", {}, 3),
-    "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {}, 3),
-    "ad-rpg-storm": ("ad-rpg", "storm", {}, 5),
+    "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {"updates": 500}, 3),
+    "ad-rpg-storm": ("ad-rpg", "storm", {"updates": 1200}, 5),
 }
 
 
@@ -42,15 +43,16 @@ def train_seed(algorithm: str, environment: str, settings: Mapping[str, Any], se
     first: list[float] = []
     curve: list[dict[str, Any]] = []
 
-    def progress(update: int, until: int, rows: list[dict[str, Any]]) -> None:
-        now = time.perf_counter()
+    def progress(done: int, updates: int, rows: Sequence[Any]) -> None:
+        now, processor = time.perf_counter(), time.process_time()
         if not first:
-            first.append(now)
+            first.extend((now, processor))
         for row in rows:
             returns = kinds_of_pairings(row["lookahead_episode_return"])
             influence = {"influence": list(row["influence"].values())} if row["influence"] else {}
             numbers = {**returns, **influence, "entropy": list(row["entropy"].values())}
-            curve.append({"seconds": round(now - first[0], 1), "update": row["update"], **rounded(numbers)})
+            spent = {"seconds": round(now - first[0], 1), "cpu_seconds": round(processor - first[1], 1)}
+            curve.append({**spent, "update": row["update"], **rounded(numbers)})
             print(seed, curve[-1], file=sys.stderr, flush=True)
 
     run = rpax.train(algorithm, environment, seed=seed, progress=progress, **settings)

@@ -62,6 +62,7 @@ VALUES = [
     Wrong("an infinite rate", [*AT, "--critic-rate", "inf"], ("critic_rate inf", "above 0")),
     Wrong("a discount above 1", [*AT, "--discount", "1.5"], ("discount 1.5", "a number from 0 to 1")),
     Wrong("a negative decay", [*AT, "--dice-decay", "-0.5"], ("dice_decay -0.5", "a number from 0 to 1")),
+    Wrong("a decay over less than nothing", [*AT, "--shaping-updates", "-1"], ("shaping_updates -1", "at least 0")),
     Wrong("an average that never moves", [*AT, "--outer-average", "1"], ("outer_average 1", "less than 1")),
     Wrong("an average of exact gradients", [*AT, "--exact", "--outer-average", "0.9"], ("outer_average", "exact mode")),
     Wrong("a step that has no derivative", [*AT, "--base-epsilon-root", "0"], ("base_epsilon_root 0", "above 0")),
@@ -293,7 +294,11 @@ DEEP = [
     Wrong(
         "a layout like another", ["train", "sp", "overcooked/cramped_rom"], ("did you mean 'overcooked/cramped_room'",)
     ),
-    Wrong("minibatches that do not divide", [*STORM, "--envs", "6"], ("ppo_minibatches 4", "envs 6", "change one")),
+    Wrong(
+        "minibatches that do not divide",
+        [*STORM, "--base-update", "ppo", "--envs", "6"],
+        ("ppo_minibatches 4", "envs 6", "change one"),
+    ),
     Wrong(
         "memory where all is seen", ["train", "sp", "matrix/figure-2", "--network", "gru"], ("'gru'", "use 'tabular'")
     ),

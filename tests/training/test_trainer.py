@@ -66,3 +66,17 @@ def test_agents_that_are_not_finite_are_named_with_their_seed():
     broken = jax.tree.map(lambda leaf: leaf.at[1].set(np.nan), state.manipulators)
     _, report = trainer.advance(state._replace(manipulators=broken), 0)
     assert learners_not_finite(report, trainer.seeds) == [("manipulator", 8)]
+
+
+@pytest.mark.parametrize("environment", ["storm", "hanabi/3x3", "overcooked/cramped_room"])
+def test_nothing_is_compiled_after_the_first_chunk(environment):
+    """Whatever a chunk's length, and although JaxMARL's own states change their types after a reset."""
+    settings = {"envs": 2, "steps": 4, "hidden_sizes": (8,), "base_update": "pg"}
+    config = TrainConfig("ad-rpg", environment, **settings).complete(tabular=False)
+    problem = make_problem(config, rpax.algorithm("ad-rpg"), rpax.make(environment))
+    trainer = Trainer(problem, (0,), exact=False, precision="float32")
+    state, _ = trainer.advance(trainer.init(), 1)
+    for updates in (2, 1):
+        state, _ = trainer.advance(state, updates)
+    trainer.report(state)
+    assert trainer._advance._cache_size() == 1

@@ -144,6 +144,8 @@ class TrainConfig:
     """Coefficient of the manipulators' entropy bonus."""
     shaping: PresetReal = None
     """Coefficient of the environment's shaped reward in training."""
+    shaping_updates: PresetInt = None
+    """After how many updates the shaped reward is gone, falling linearly; 0 keeps it."""
     normalize: PresetFlag = None
     """Normalise advantages, pooled over everything a learner learns from."""
     manipulator_gradient: Annotated[
@@ -254,6 +256,8 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
     if name in _POSITIVE_INTS:
         return None if whole and 1 <= value < 2**31 else f"{_WHOLE} of at least 1"
+    if name == "shaping_updates":
+        return None if whole and 0 <= value < 2**31 else f"{_WHOLE} of at least 0"
     if name in ("population", "evaluation_episodes"):  # one episode says nothing about how sure its return is
         return None if whole and 2 <= value < 2**31 else f"{_WHOLE} of at least 2"
     if name == "seed":

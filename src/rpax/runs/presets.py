@@ -22,6 +22,7 @@ _COMMON: dict[str, Any] = {
     "entropy": 0.0,
     "manipulator_entropy": 0.0,
     "shaping": 1.0,
+    "shaping_updates": 0,
     "normalize": True,
     "manipulator_gradient": "closed-form",
     "influence": "shaped",
@@ -131,6 +132,7 @@ _STORM_FAST = _STORM_PAPER | {
     "critic_rate": 1e-3,
     "dice_decay": 0.9,
     "outer_average": 0.98,
+    "partner_play": 0.05,
     "updates": 2000,
 }
 _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
@@ -138,8 +140,12 @@ _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
     "base_update": "ppo",
     "base_rate": 5e-4,
     "base_epsilon_root": 1e-10,
+    "lookahead_rate": 1e-3,
+    "manipulator_epsilon": 1e-8,
     "critic_rate": 1e-3,
     "gae_decay": 0.95,
+    "dice_decay": 0.9,
+    "outer_average": 0.98,
     "updates": 2000,
 }
 _HANABI_FAST = _HANABI_PAPER | {"base_update": "ppo", "base_rate": 5e-4, "updates": 1000}

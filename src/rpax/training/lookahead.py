@@ -76,7 +76,7 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
     chunk, streams = roll_out(
         problem.stage, problem.players, parameters, plan.lookahead_pairings, key, streams, problem.numbers.steps
     )
-    advantage, targets = advantages(problem, state.critics, plan.lookahead_pairings, chunk)
+    advantage, targets = advantages(problem, state, plan.lookahead_pairings, chunk)
     of_terms = {name: term_advantages(problem, plan.base_terms[name], advantage) for name in problem.bases}
     found = {name: base_gradient(problem, name, base[name], chunk, of_terms[name]) for name in problem.bases}
     gradient, entropy = ({name: pair[part] for name, pair in found.items()} for part in (0, 1))

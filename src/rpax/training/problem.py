@@ -34,6 +34,7 @@ class Hyperparameters:
         entropy: β, coefficient of the base agents' entropy bonus.
         manipulator_entropy: coefficient of the manipulators' entropy bonus.
         shaping: coefficient of the environment's shaped reward in training; never part of a reported return.
+        shaping_updates: after how many updates the shaped reward is gone, falling linearly; 0 keeps it.
         normalize: normalise advantages, pooled per learner.
         manipulator_gradient: the closed form (influence credits), or autodiff through the lookahead.
         influence: in exact mode, whether a manipulator differentiates through its shaped base agent's lookahead
@@ -58,6 +59,7 @@ class Hyperparameters:
     entropy: float
     manipulator_entropy: float
     shaping: float
+    shaping_updates: int
     normalize: bool
     manipulator_gradient: Literal["closed-form", "autodiff"]
     influence: Literal["shaped", "joint"]

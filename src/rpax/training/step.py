@@ -87,7 +87,7 @@ def roll_out_manipulator_pairings(
     chunk, streams = roll_out(
         problem.stage, problem.players, parameters, pairings, key, state.outer_streams, problem.numbers.steps
     )
-    advantage, targets = advantages(problem, state.critics, pairings, chunk)
+    advantage, targets = advantages(problem, state, pairings, chunk)
     return OuterBatch(chunk, advantage, targets, streams)
 
 
