@@ -1,6 +1,8 @@
 """Run the benchmark suite and write ``benchmarks/results/<machine>.json``.
 
-Usage: python benchmarks/run.py MACHINE [--repetitions N]
+Usage: python benchmarks/run.py MACHINE [CASE …] [--repetitions N]
+
+Cases that are measured again replace their results, the others keep theirs.
 """
 
 import argparse
@@ -19,17 +21,28 @@ SUITE = {
     "tabular policies": "at-rpg matrix/figure-2 --network tabular --lookahead 1 2 4 --envs 128 4096",
     "exact gradients": "at-rpg matrix/figure-2 --network tabular --exact --lookahead 1 2 4",
     "diversity": "ad-rpg matrix/figure-13 --envs 128",
+    "Overcooked": "ad-rpg overcooked/coord_ring --envs 16 64",
+    "Overcooked, 512 environments": "ad-rpg overcooked/coord_ring --envs 512",
+    "Overcooked, self-play": "sp overcooked/coord_ring --envs 64 768",
+    "STORM": "ad-rpg storm --envs 64 256",
+    "STORM, self-play": "sp storm --envs 256 3072",
+    "Hanabi": "ad-rpg hanabi/3x3 --envs 16",
 }
 FOLDER = pathlib.Path(__file__).parent / "results"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("machine", help="a short name for this machine, like 2-core-xeon")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"instead of all: {'; '.join(SUITE)}")
     parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()
-    results = {}
-    for title, arguments in SUITE.items():
+    path = FOLDER / f"{options.machine}.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for title in options.cases or SUITE:
+        if title not in SUITE:
+            parser.error(f"there is no case '{title}'; give some of: {'; '.join(SUITE)}")
+        arguments = SUITE[title]
         rest = [*arguments.split(), "--json", "--repetitions", str(options.repetitions)]
         print(f"{title}: rpax bench {arguments}", file=sys.stderr)
         done = subprocess.run(
@@ -37,7 +50,6 @@ def main() -> None:
         )
         results[title] = {"command": f"rpax bench {arguments}", **json.loads(done.stdout)}
         FOLDER.mkdir(exist_ok=True)
-        path = FOLDER / f"{options.machine}.json"
         path.write_text(json.dumps(results, indent=1) + "\n")
         print(f"written to {path}", file=sys.stderr)
 

@@ -17,7 +17,6 @@ import rpax
 from rpax.environments import registry
 from rpax.environments.jaxmarl import load as loading
 from rpax.environments.jaxmarl.adapter import AdaptedEnvironment, as_environment
-from rpax.environments.protocol import step_and_reset
 
 
 @dataclasses.dataclass
@@ -75,7 +74,7 @@ def test_an_object_of_the_style_plays_its_own_rules():
     assert (game.name, game.horizon) == ("mine/counting", 3)
     for space in game.spaces:
         assert (space.observation_shape, space.num_actions, space.observation_dtype) == ((3,), 3, jnp.uint8)
-    step = jax.jit(lambda key, state, actions: step_and_reset(game, key, state, actions))
+    step = jax.jit(lambda key, state, actions: game.step_and_reset(key, state, actions))
     state = game.reset(jax.random.key(5))
     counts = np.array(jax.random.randint(jax.random.key(5), (2,), 0, 100))
     for t, actions in enumerate([(2, 1), (0, 2), (1, 1)]):
@@ -221,6 +220,11 @@ def test_an_adapted_game_is_trained_on(own_registry):
     assert pairing.returns[1] == -3
 
 
+def test_an_object_that_is_not_registered_is_refused_with_the_remedy():
+    with pytest.raises(rpax.InputError, match=r"environment is 'Counting', neither .* rpax\.register\('mine/game'"):
+        rpax.train("sp", Counting())
+
+
 def test_a_step_that_resets_by_itself_will_do():
     """Nothing but ``step``, and legal actions under their older name."""
     source = Counting()
@@ -254,7 +258,7 @@ def test_overcooked_v2_is_jaxmarls():
         state, own = carry
         actions = jnp.minimum(jax.random.randint(key, (envs, 2), 0, 9), 5)
         keys = jax.random.split(key, envs)
-        transition, following = jax.vmap(lambda *a: step_and_reset(ours, *a))(keys, state, actions)
+        transition, following = jax.vmap(ours.step_and_reset)(keys, state, actions)
         by_agent = {"agent_0": actions[:, 0], "agent_1": actions[:, 1]}
         seen, own, rewards, dones, info = jax.vmap(theirs.step)(keys, own, by_agent)
         observations = jax.vmap(ours.observe)(following)

@@ -14,7 +14,6 @@ import rpax
 from rpax.environments.jaxmarl.layouts import CLASSIC, OWN
 from rpax.environments.jaxmarl.load import load
 from rpax.environments.jaxmarl.overcooked import Overcooked, OvercookedState
-from rpax.environments.protocol import step_and_reset
 
 UP, DOWN, RIGHT, LEFT, STAY, INTERACT = range(6)
 #: JaxMARL's numbers of what an agent can hold, and of a pot.
@@ -55,7 +54,7 @@ def play_both(ours: Overcooked, theirs, key, envs: int, steps: int):
         # Interacting more often than one time in six, or nearly nothing would happen.
         actions = jnp.minimum(jax.random.randint(key_actions, (envs, 2), 0, 9), INTERACT)
         keys = jax.random.split(key_step, envs)
-        transition, following = jax.vmap(lambda *a: step_and_reset(ours, *a))(keys, state, actions)
+        transition, following = jax.vmap(ours.step_and_reset)(keys, state, actions)
         by_agent = {"agent_0": actions[:, 0], "agent_1": actions[:, 1]}
         seen, own, rewards, dones, info = jax.vmap(theirs.step)(keys, own, by_agent)
         equal = {

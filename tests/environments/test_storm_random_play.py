@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rpax.environments.protocol import step_and_reset
 from rpax.environments.storm.game import Chance, make_storm
 from rpax.environments.storm.grid import StormState
 
 GENERAL_SUM = np.array([[[3.0, 0.0], [1.0, 2.0]], [[2.0, 0.0], [1.0, 3.0]]])
 STEPS = 100
 #: How many games of 100 steps are played of each variant.
-GAMES = {"storm": 1000, "storm/independent": 1000, "storm/sabotage": 100, "storm/unobserved": 100}
+GAMES_OF_EACH = 1000
+GAMES = ("storm", "storm/independent", "storm/sabotage", "storm/unobserved")
 BY_THEMSELVES = ("storm/independent", "storm/unobserved")
 
 
@@ -27,21 +27,21 @@ def played(name: str) -> Any:
     def step(state: StormState, key: Any) -> Any:
         key_act, key_step = jax.random.split(key)
         actions = jax.random.randint(key_act, (2,), 0, env.spaces[0].num_actions)
-        transition, following = step_and_reset(env, key_step, state, actions)
+        transition, following = env.step_and_reset(key_step, state, actions)
         return following, (state, actions, transition, env.observe(state))
 
     def game(key: Any) -> Any:
         key_start, key_play = jax.random.split(key)
         return jax.lax.scan(step, env.reset(key_start), jax.random.split(key_play, STEPS))[1]
 
-    games = jax.jit(jax.vmap(game, out_axes=1))(jax.random.split(jax.random.key(5), GAMES[name]))
+    games = jax.jit(jax.vmap(game, out_axes=1))(jax.random.split(jax.random.key(5), GAMES_OF_EACH))
     return jax.tree.map(np.asarray, games)
 
 
 @pytest.mark.parametrize("name", GAMES)
 def test_agents_stay_on_the_grid_and_episodes_have_their_length(name):
     state, _, transition, _ = played(name)
-    assert state.time.size == 100 * GAMES[name]
+    assert state.time.size == 100 * GAMES_OF_EACH
     assert ((state.position >= 0) & (state.position < 5)).all()
     assert ((state.facing >= 0) & (state.facing < 4)).all()
     np.testing.assert_array_equal(state.time[:, 0], np.arange(STEPS) % 20)

@@ -14,6 +14,7 @@ import rpax
 from rpax.environments.protocol import Environment, SeatSpace, Transition
 from rpax.policies import categorical
 from rpax.runs.config import TrainConfig
+from rpax.runs.prepare import prepare
 from rpax.training.initial import initial_state
 from rpax.training.problem import key_data
 from rpax.training.recorded import take_envs
@@ -113,9 +114,8 @@ def test_a_part_of_the_environments_keeps_its_memory(recorded):
 
 
 def test_memory_is_refused_where_every_state_is_seen():
-    config = TrainConfig("sp", "matrix/figure-2", network="gru").complete()
     with pytest.raises(rpax.InputError, match=r"network 'gru' .* use 'tabular' or 'mlp'"):
-        make_problem(config, rpax.algorithm("sp"), rpax.make("matrix/figure-2"))
+        prepare(TrainConfig("sp", "matrix/figure-2", network="gru"))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rpax
 from rpax.runs.config import TrainConfig
+from rpax.runs.prepare import prepare
 from rpax.training.base_update import base_gradient
 from rpax.training.critic_update import minibatches
 from rpax.training.initial import initial_state
@@ -113,4 +114,4 @@ def test_manipulators_differentiate_through_the_plain_step_whatever_the_real_one
 
 def test_minibatches_that_do_not_divide_the_environments_are_refused():
     with pytest.raises(rpax.InputError, match="ppo_minibatches 4 does not divide envs 6"):
-        ppo_problem(envs=6)
+        prepare(TrainConfig("sp", "storm", base_update="ppo", envs=6))

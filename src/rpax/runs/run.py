@@ -160,6 +160,11 @@ def _refuse_algorithm_options(settings: Mapping[str, Any]) -> None:
 
 
 def _config_of(algorithm: "str | Objective", environment: "str | Environment", settings: dict[str, Any]) -> TrainConfig:
+    if not isinstance(environment, str) and not hasattr(environment, "made_with"):
+        raise InputError(
+            f"environment is {shown(type(environment).__name__)}, neither a name nor an rpax.Environment; make an "
+            "object that follows JaxMARL's conventions known first: rpax.register('mine/game', lambda name: game)"
+        )
     for name in settings:
         if name not in FIELDS or name in ("algorithm", "environment"):
             raise InputError(f"setting '{name}' is unknown; {suggestion(name, FIELDS)}")

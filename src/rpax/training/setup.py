@@ -30,29 +30,17 @@ def make_problem(
     """Build everything static about a run.
 
     Args:
-        config: a complete configuration.
+        config: a complete configuration, as :func:`rpax.runs.prepare.prepare` gives it.
         objective: what is learned.
         environment: where.
         fixed: policy and parameters of every agent with the role ``fixed``.
 
     Raises:
-        InputError: the combination makes no sense (exact mode on a game that is no table, a fixed agent missing, …).
+        InputError: a fixed agent is missing, or the environment's spaces do not suit the networks.
     """
     fixed = fixed or {}
-    tabular = isinstance(environment, TabularGame)
-    if config.exact and not tabular:
-        raise InputError(
-            f"exact mode needs a normal-form or small extensive-form game, not '{environment.name}'; drop it"
-        )
-    if config.network == "tabular" and not tabular:
-        raise InputError(
-            f"network 'tabular' needs a game with states to enumerate, not '{environment.name}'; use 'mlp'"
-        )
-    if config.network in ("cnn", "gru") and tabular:
-        raise InputError(
-            f"network '{config.network}' makes no sense where every state is seen, as in '{environment.name}'; "
-            "use 'tabular' or 'mlp'"
-        )
+    if config.exact and not isinstance(environment, TabularGame):
+        raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
     for name in objective.fixed:
         if name not in fixed:
             raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")
@@ -60,10 +48,6 @@ def make_problem(
     if config.network == "cnn" and (len(shapes[0]) != 3 or shapes[0][:2] != shapes[1][:2]):
         raise InputError(
             f"network 'cnn' needs images of one size for both seats, '{environment.name}' shows {shapes}; use 'mlp'"
-        )
-    if config.base_update == "ppo" and (config.envs or 0) % (config.ppo_minibatches or 1):
-        raise InputError(
-            f"ppo_minibatches {config.ppo_minibatches} does not divide envs {config.envs}; change one of them"
         )
     plan = make_plan(objective)
     shared = environment.one_policy_for_both_seats
