@@ -68,7 +68,7 @@ def make_agents(game: Walk):
     return policies, parameters
 
 
-ENVS, STEPS = 600, 7
+ENVS, STEPS = 1000, 7
 
 
 @functools.cache

@@ -168,8 +168,7 @@ def _step_ours(environment: Environment, envs: int, steps: int, key: Key) -> Any
             for k, space, mask in zip(jax.random.split(key_act), environment.spaces, masks, strict=True)
         ]
         keys = jax.random.split(key_env, envs)
-        step = environment.step_and_reset
-        transition, state = jax.vmap(step)(keys, state, jnp.stack(draw, axis=-1))
+        transition, state = environment.step_and_reset_all(keys, state, jnp.stack(draw, axis=-1))
         return state, (transition.rewards.sum(), _digest(jax.vmap(environment.observe)(state)))
 
     return jax.lax.scan(one_step, state, jax.random.split(key_play, steps))[1]
@@ -255,7 +254,9 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
     pairings, steps = problem.plan.lookahead_pairings, problem.numbers.steps
 
     def one_chunk(streams: Any, key: Any) -> Any:
-        chunk, streams = roll_out(problem.stage, problem.players, parameters, pairings, key, streams, steps)
+        chunk, streams = roll_out(
+            problem.stage, problem.players, parameters, pairings, key, streams, steps, problem.mesh
+        )
         return streams, chunk
 
     return jax.lax.scan(one_chunk, state.lookahead_streams, jax.random.split(state.key, problem.numbers.lookahead))

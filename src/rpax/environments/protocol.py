@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
+from jaxtyping import Key as TypedKey
 
 if TYPE_CHECKING:
     from rpax.environments.encoding import Encoding
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: A PyTree of arrays that describes one game in progress; its structure is the environment's own affair.
 State = Any
 Key = PRNGKeyArray | UInt32[Array, "2"]
+#: Many of them, with leading axes.
+Keys = TypedKey[Array, "..."] | UInt32[Array, "... 2"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,27 +105,54 @@ class Environment(abc.ABC):
         """The actions each seat may take in ``state``; ``None`` where all are always legal."""
         return None
 
-    @functools.cached_property
-    def step_and_reset(self) -> Callable[[Key, State, Int[Array, "2"]], tuple[Transition, State]]:
-        """One step, and the state to go on from: that after the step, or a fresh one where the episode ended.
+    def step_and_reset(self, key: Key, state: State, actions: Int[Array, "2"]) -> tuple[Transition, State]:
+        """One step, and the state to go on from: that after the step, or a fresh one where the episode ended."""
+        transition, following = self.step_and_reset_all(*(jax.tree.map(lambda leaf: leaf[None], (key, state, actions))))
+        return jax.tree.map(lambda leaf: leaf[0], (transition, following))
 
-        Jitted, so that programs with several rollouts trace the rules once.
+    def step_and_reset_all(self, keys: Keys, states: State, actions: Int[Array, "games 2"]) -> tuple[Transition, State]:
+        """:meth:`step_and_reset` of many games; the leading axis of everything is the game.
+
+        On a processor nothing is reset in steps in which no episode ends.
         """
+        keys_step, keys_reset = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        transition = jax.vmap(self._traced_once[0])(keys_step, states, actions)
 
-        def play(key: Key, state: State, actions: Int[Array, "2"]) -> tuple[Transition, State]:
-            key_step, key_reset = jax.random.split(key)
-            transition = self.step(key_step, state, actions)
+        def go_on(transition: Transition, keys: Keys, *, always: bool) -> State:
+            def restart() -> State:
+                fresh = jax.vmap(self._traced_once[1])(keys)
+                where = functools.partial(_where_game, transition.done)
+                return jax.tree.map(where, fresh, transition.state)
+
+            return restart() if always else jax.lax.cond(transition.done.any(), restart, lambda: transition.state)
+
+        # Elsewhere a condition would wait for the device in every step.
+        following = jax.lax.platform_dependent(
+            transition,
+            keys_reset,
+            cpu=functools.partial(go_on, always=False),
+            default=functools.partial(go_on, always=True),
+        )
+        return transition, following
+
+    @functools.cached_property
+    def _traced_once(self) -> tuple[Callable[..., Transition], Callable[[Key], State]]:
+        """:meth:`step` and :meth:`reset`, jitted, so that programs with several rollouts trace the rules once."""
+
+        def step(key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
+            transition = self.step(key, state, actions)
             shaped = jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
-            transition = transition._replace(shaped=shaped)
-            fresh = self.reset(key_reset)
-            following = jax.tree.map(lambda new, old: jnp.where(transition.done, new, old), fresh, transition.state)
-            return transition, following
+            return transition._replace(shaped=shaped)
 
-        return jax.jit(play, inline=True)
+        return jax.jit(step, inline=True), jax.jit(self.reset, inline=True)
 
     def render(self, state: State) -> np.ndarray:
         """A picture of ``state``: RGB, ``uint8``, height × width × 3."""
         raise NotImplementedError(f"environment '{self.name}' does not draw itself")
+
+
+def _where_game(done: Bool[Array, " games"], new: Array, old: Array) -> Array:
+    return jnp.where(done.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
 
 
 def describe_spaces(spaces: Sequence[SeatSpace]) -> str:

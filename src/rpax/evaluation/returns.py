@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
 from rpax.training.problem import Problem, Streams
-from rpax.training.rollout import fold_all, group_slots, play_step, start_streams
+from rpax.training.rollout import draw_chance, fold_all, group_slots, play_step, start_streams
 
 _MOST_ENVS = 256
 
@@ -55,7 +55,7 @@ def _first_episodes(
 
     def one_step(carry: tuple[Streams, Array, Array], key_step: Key) -> tuple[tuple[Streams, Array, Array], None]:
         streams, returns, over = carry
-        streams, step = play(streams, key_step)
+        streams, step = play(streams, draw_chance(key_step, streams.first.shape))
         returns = jnp.where((step.done & ~over)[..., None], step.episode_returns, returns)
         return (streams, returns, over | step.done), None
 

@@ -31,17 +31,21 @@ def probabilities(logits: Logits, legal: Mask | None = None) -> Logits:
 
 
 def sample(key: Key, logits: Logits, legal: Mask | None = None) -> Int[Array, "*batch"]:
-    """Draw an action; illegal ones are never drawn.
+    """Draw an action; illegal ones are never drawn."""
+    return invert(jax.random.uniform(key, logits.shape[:-1], logits.dtype), logits, legal)
 
-    By inverting the distribution function: one random number a draw, where the Gumbel trick takes one an action.
+
+def invert(uniform: Float[Array, "*batch"], logits: Logits, legal: Mask | None = None) -> Int[Array, "*batch"]:
+    """The action that a random number from [0, 1) draws, by inverting the distribution function.
+
+    One random number a draw, where the Gumbel trick takes one an action. Illegal actions are never drawn.
     """
     chances = probabilities(logits, legal)
     # Parallel sums may rise by a rounding error over an action of probability 0, so those are left out by name.
     cumulative = jnp.where(chances > 0, jnp.cumsum(chances, axis=-1), 0.0)
     # Uniforms are multiples of 2^-23 below 1, so the product stays below the largest sum and some action is found.
     total = cumulative.max(axis=-1, keepdims=True)
-    uniform = jax.random.uniform(key, logits.shape[:-1], logits.dtype)[..., None] * total
-    return jnp.argmax(cumulative > uniform, axis=-1).astype(jnp.int32)
+    return jnp.argmax(cumulative > uniform[..., None] * total, axis=-1).astype(jnp.int32)
 
 
 def log_prob(logits: Logits, action: Int[Array, "*batch"], legal: Mask | None = None) -> Float[Array, "*batch"]:

@@ -74,7 +74,14 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
     plan = problem.plan
     parameters = {**base, **state.manipulators, **problem.fixed}
     chunk, streams = roll_out(
-        problem.stage, problem.players, parameters, plan.lookahead_pairings, key, streams, problem.numbers.steps
+        problem.stage,
+        problem.players,
+        parameters,
+        plan.lookahead_pairings,
+        key,
+        streams,
+        problem.numbers.steps,
+        problem.mesh,
     )
     advantage, targets = advantages(problem, state, plan.lookahead_pairings, chunk)
     of_terms = {name: term_advantages(problem, plan.base_terms[name], advantage) for name in problem.bases}

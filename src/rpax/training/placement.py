@@ -5,11 +5,14 @@ The update itself does not change: XLA adds up what the devices find. On a proce
 single operations are too small to share.
 """
 
+from typing import TYPE_CHECKING
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from rpax.training.problem import TrainState
+if TYPE_CHECKING:
+    from rpax.training.problem import TrainState
 
 _AXIS = "envs"
 #: With fewer environments a device spends its time waiting for the others.
@@ -23,7 +26,7 @@ def mesh_for(envs: int) -> Mesh | None:
     return None if count == 1 else Mesh(np.array(devices[:count]), (_AXIS,))
 
 
-def shardings(mesh: Mesh, shape: TrainState) -> TrainState:
+def shardings(mesh: Mesh, shape: "TrainState") -> "TrainState":
     """The sharding of every array of a state with a leading seed axis: streams are [seeds, pairings, envs, …]."""
     everywhere = NamedSharding(mesh, PartitionSpec())
     spread = NamedSharding(mesh, PartitionSpec(None, None, _AXIS))

@@ -3,15 +3,17 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from rpax.environments.protocol import Environment, Key
+from rpax.environments.protocol import Environment, Key, Keys
 from rpax.objectives.plan import Pairing, Term
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters, View
@@ -80,8 +82,7 @@ def take_slots(of_seats: tuple[Array, Array], slots: Sequence[Slot], axis: int) 
 
 def start_streams(environment: Environment, key: Key, pairings: int, envs: int, memory_units: int = 0) -> Streams:
     """Fresh environments for ``pairings`` × ``envs``, and empty memories for agents that have one."""
-    keys = jax.random.split(key, (pairings, envs))
-    state = jax.vmap(jax.vmap(environment.reset))(keys)
+    state = _of_games(environment.reset, draw_keys(key, (pairings, envs)))
     empty = jnp.zeros((pairings, envs, memory_units))
     memory = (empty, empty) if memory_units else None
     return Streams(state, jnp.ones((pairings, envs), bool), jnp.zeros((pairings, envs, 2)), memory)
@@ -95,13 +96,57 @@ def roll_out(
     key: Key,
     streams: Streams,
     steps: int,
+    mesh: Mesh | None = None,
 ) -> tuple[Chunk, Streams]:
-    """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves."""
-    parameters = fold_all(policies, parameters)
-    play = functools.partial(play_step, environment, policies, parameters, group_slots(pairings, policies))
-    memory = streams.memory
-    streams, chunk = jax.lax.scan(play, streams, jax.random.split(key, steps))
-    return chunk._replace(last=_observe(environment, streams), memory=memory), streams
+    """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves.
+
+    With a ``mesh`` every device plays its part of the environments, and needs nothing of the others.
+    """
+    groups = group_slots(pairings, policies)
+
+    def play(parameters: Mapping[str, Parameters], chance: Chance, streams: Streams) -> tuple[Chunk, Streams]:
+        one_step = functools.partial(play_step, environment, policies, parameters, groups)
+        memory = streams.memory
+        streams, chunk = jax.lax.scan(one_step, streams, chance)
+        return chunk._replace(last=_observe(environment, streams), memory=memory), streams
+
+    arguments = fold_all(policies, parameters), draw_chance(key, (steps, *streams.first.shape)), streams
+    if mesh is None:
+        return play(*arguments)
+    axis, nothing = mesh.axis_names[0], PartitionSpec()
+    now, recorded = PartitionSpec(None, axis), PartitionSpec(None, None, axis)
+    chunk: Any = [now if field in ("last", "memory") else recorded for field in Chunk._fields]
+    here = jax.shard_map(play, mesh=mesh, in_specs=(nothing, recorded, now), out_specs=(Chunk(*chunk), now), check_vma=False)
+    return here(*arguments)
+
+
+class Chance(NamedTuple):
+    """The random numbers of one step, or of many with the time first.
+
+    Drawn for all steps at once: every place that draws costs compilation a fifth of a second, and in a loop it also
+    costs every step a few small operations.
+
+    Attributes:
+        uniform: from [0, 1), for the action of each seat.
+        keys: raw keys of the environments.
+    """
+
+    uniform: Float[Array, "*time pairings envs 2"]
+    keys: Keys
+
+
+def draw_chance(key: Key, shape: tuple[int, ...]) -> Chance:
+    """The chance of steps with the shape ``(…, pairings, envs)``."""
+    key_act, key_env = jax.random.split(key)
+    # Drawn flat, as a draw with three axes takes three times as long to compile.
+    uniform = jax.random.uniform(key_act, (2 * math.prod(shape),)).reshape(*shape, 2)
+    return Chance(uniform, draw_keys(key_env, shape))
+
+
+def draw_keys(key: Key, shape: tuple[int, ...]) -> Keys:
+    """Keys of the given shape."""
+    keys = jax.random.split(key, math.prod(shape))
+    return keys.reshape(*shape, *keys.shape[1:])
 
 
 def fold_all(policies: Mapping[str, AgentPolicy], parameters: Mapping[str, Parameters]) -> dict[str, Parameters]:
@@ -110,9 +155,21 @@ def fold_all(policies: Mapping[str, AgentPolicy], parameters: Mapping[str, Param
 
 
 def _observe(environment: Environment, streams: Streams) -> tuple[Array, Array]:
-    seen = jax.vmap(jax.vmap(environment.observe))(streams.state)
+    seen = _of_games(environment.observe, streams.state)
     stored = [s.astype(space.observation_dtype) for s, space in zip(seen, environment.spaces, strict=True)]
     return stored[0], stored[1]
+
+
+def _of_games(function: Callable[..., Any], *arguments: Any) -> Any:
+    """``function`` of one game, of all [pairings, envs] games."""
+    return _at_once(jax.vmap(function), *arguments)
+
+
+def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """``function`` of many games, of all [pairings, envs] games: one axis compiles much faster than two."""
+    shape = jax.tree.leaves(arguments)[0].shape[:2]
+    found = function(*jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), arguments))
+    return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), found)
 
 
 def play_step(
@@ -121,15 +178,13 @@ def play_step(
     parameters: Mapping[str, Parameters],
     groups: tuple[SlotGroup, ...],
     streams: Streams,
-    key: Key,
+    chance: Chance,
 ) -> tuple[Streams, Chunk]:
     """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters."""
-    key_act, key_env = jax.random.split(key)
     observations = _observe(environment, streams)
-    legal = jax.vmap(jax.vmap(environment.legal_actions))(streams.state)
-    actions, memory = _act(policies, parameters, groups, key_act, observations, legal, streams)
-    keys = jax.random.split(key_env, streams.first.shape)
-    transition, state = jax.vmap(jax.vmap(environment.step_and_reset))(keys, streams.state, actions)
+    legal = _of_games(environment.legal_actions, streams.state)
+    actions, memory = _act(policies, parameters, groups, chance.uniform, observations, legal, streams)
+    transition, state = _at_once(environment.step_and_reset_all, chance.keys, streams.state, actions)
     dtype = streams.episode_return.dtype
     rewards = transition.rewards.astype(dtype)
     total = streams.episode_return + rewards
@@ -141,18 +196,19 @@ def play_step(
 
 
 def _act(
-    policies, parameters, groups, key, observations, legal, streams
+    policies, parameters, groups, uniform, observations, legal, streams
 ) -> tuple[Int[Array, "pairings envs 2"], tuple[Array, Array] | None]:
     """Every agent's actions and what it carries on, one network call a group, put back in the order of slots."""
     pairings, envs = observations[0].shape[:2]
     drawn, carried, order = [], [], []
-    for key_group, group in zip(jax.random.split(key, len(groups)), groups, strict=True):
+    for group in groups:
         seen = take_slots(observations, group.slots, axis=0)
         allowed = None if legal is None else take_slots(legal, group.slots, axis=0)
         memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
         first = take_slots((streams.first, streams.first), group.slots, axis=0)
         logits, memory = policies[group.agent].act(parameters[group.agent], group.head, seen, first, memory)
-        drawn.append(categorical.sample(key_group, logits, allowed))
+        of_group = take_slots((uniform[..., 0], uniform[..., 1]), group.slots, axis=0)
+        drawn.append(categorical.invert(of_group, logits, allowed))
         carried.append(memory)
         order += [seat * pairings + pairing for seat, pairing in group.slots]
     back = np.argsort(np.array(order))

@@ -85,7 +85,14 @@ def roll_out_manipulator_pairings(
         return None
     pairings, parameters = problem.plan.outer_pairings, {**ahead, **problem.fixed}
     chunk, streams = roll_out(
-        problem.stage, problem.players, parameters, pairings, key, state.outer_streams, problem.numbers.steps
+        problem.stage,
+        problem.players,
+        parameters,
+        pairings,
+        key,
+        state.outer_streams,
+        problem.numbers.steps,
+        problem.mesh,
     )
     advantage, targets = advantages(problem, state, pairings, chunk)
     return OuterBatch(chunk, advantage, targets, streams)

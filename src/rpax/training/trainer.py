@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int
 
 from rpax.environments.tabular_game import TabularGame
@@ -17,7 +16,7 @@ from rpax.policies.agent import Parameters
 from rpax.training.exact_step import exact_step, returns_of
 from rpax.training.initial import initial_state
 from rpax.training.metrics import StepMetrics
-from rpax.training.placement import mesh_for, shardings
+from rpax.training.placement import shardings
 from rpax.training.problem import Problem, TrainState, key_data
 from rpax.training.step import step
 
@@ -94,15 +93,8 @@ class Trainer:
         return jax.enable_x64(self.precision == "float64")
 
     @functools.cached_property
-    def _mesh(self) -> Mesh | None:
-        # Tables and the minibatches of PPO are too small to be worth dividing (docs/performance.md).
-        if isinstance(self.problem.environment, TabularGame) or self.problem.numbers.base_update == "ppo":
-            return None
-        return mesh_for(self.problem.numbers.envs)
-
-    @functools.cached_property
     def _shardings(self) -> TrainState | None:
-        return None if self._mesh is None else shardings(self._mesh, self.state_shape())
+        return None if self.problem.mesh is None else shardings(self.problem.mesh, self.state_shape())
 
     def _keys(self) -> Array:
         return jnp.stack([key_data(seed) for seed in self.seeds])
