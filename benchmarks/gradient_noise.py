@@ -24,7 +24,7 @@ from rpax.runs.config import config_from_dict
 from rpax.runs.prepare import prepare
 from rpax.runs.session import make_environment, make_trainer
 from rpax.training.lookahead import look_ahead
-from rpax.training.manipulator_update import closed_form_influence
+from rpax.training.manipulator_update import closed_form_influences
 from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import make_problem
 from rpax.training.step import outer_gradients_of, roll_out_manipulator_pairings
@@ -56,7 +56,7 @@ def gradients(problem: Problem, state: TrainState, average: Any, key: jax.Array)
         numbers = dataclasses.replace(problem.numbers, dice_decay=decay)
         with_decay = dataclasses.replace(problem, numbers=numbers)
         for kind, u in (("own", found[name]), ("averaged", average)):
-            influence = closed_form_influence(with_decay, name, state.manipulators[name], trace, u)
+            influence = closed_form_influences(with_decay, state.manipulators, trace, {name: u})[name]
             results[f"manipulator, {kind} u, λ = {decay}"] = flat(influence.gradient)
     return results
 

@@ -14,10 +14,9 @@ from rpax.training import blocks
 from rpax.training.base_update import base_gradient
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import first_step, look_ahead
-from rpax.training.manipulator_update import closed_form_influence, outer_gradient
 from rpax.training.problem import key_data
 from rpax.training.setup import make_problem
-from rpax.training.step import roll_out_manipulator_pairings
+from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
 
 CASES = {
     "overcooked/cramped_room": {"hidden_sizes": (8,)},
@@ -96,15 +95,14 @@ def library_gradients(problem, state, record, outer):
     }
     record = record._replace(base=state.base, optimizer=state.base_optimizer, gradient=gradients)
     trace = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record)
-    influences = {}
-    for name in problem.manipulators:
-        base = problem.shaped_by(name)
-        ahead, _ = problem.base_optimizer.look_ahead(
-            gradients[base], state.base_optimizer[base], state.base[base], problem.numbers.lookahead_rate
-        )
-        u = outer_gradient(problem, name, ahead, outer.chunk, outer.advantage)
-        influences[name] = closed_form_influence(problem, name, state.manipulators[name], trace, u).gradient
-    return gradients | influences
+    ahead = {
+        name: problem.base_optimizer.look_ahead(
+            gradients[name], state.base_optimizer[name], state.base[name], problem.numbers.lookahead_rate
+        )[0]
+        for name in problem.bases
+    }
+    found = manipulator_gradients(problem, state, trace, outer_gradients_of(problem, ahead, outer))
+    return gradients | {name: influence.gradient for name, influence in found.items()}
 
 
 def reference_gradients(problem, state, record, outer):

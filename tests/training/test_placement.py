@@ -8,31 +8,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-SETTINGS = [
-    "sp",
-    "storm",
-    "--base-update",
-    "pg",
-    "--hidden-sizes",
-    "8",
-    "--envs",
-    "16",
-    "--steps",
-    "8",
-    "--updates",
-    "3",
-]
+SETTINGS = "--base-update pg --hidden-sizes 8 --envs 16 --steps 8 --updates 3".split()
+STEERED = ["ad-rpg", "--lookahead", "2", "--manipulator-entropy", "0.01", "--outer-average", "0.5"]
 
 
-def train(folder, devices: int) -> dict[str, np.ndarray]:
+def train(folder, algorithm: list[str], devices: int) -> dict[str, np.ndarray]:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
-    command = [sys.executable, "-m", "rpax", "train", *SETTINGS, "--quiet", "--out", str(folder)]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    name, *its_settings = algorithm
+    command = [sys.executable, "-m", "rpax", "train", name, "storm", *SETTINGS, *its_settings]
+    subprocess.run([*command, "--quiet", "--out", str(folder)], env=environment, check=True, capture_output=True)
     return load_file(max(folder.glob("checkpoints/*/state.safetensors")))
 
 
-def test_two_devices_train_what_one_does(tmp_path):
-    one, two = train(tmp_path / "one", 1), train(tmp_path / "two", 2)
+@pytest.mark.parametrize("algorithm", [["sp"], pytest.param(STEERED, marks=pytest.mark.slow)], ids=lambda a: a[0])
+def test_two_devices_train_what_one_does(tmp_path, algorithm):
+    one, two = train(tmp_path / "one", algorithm, 1), train(tmp_path / "two", algorithm, 2)
     assert one.keys() == two.keys()
     for name in one:
         np.testing.assert_allclose(one[name], two[name], rtol=1e-4, atol=1e-5, err_msg=name)

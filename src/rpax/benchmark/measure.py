@@ -225,16 +225,22 @@ def _time_updates(trainer: Trainer, repetitions: int) -> list[float]:
 
 def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, float]:
     """Shares of an update. The lookahead is timed with and without its gradients, so they come out as a difference."""
-    problem, state = trainer.problem, trainer.init()
-    of_seeds = functools.partial(jax.vmap, in_axes=0)
+    state = trainer.init()
+
+    def on_each_device(phase: Callable[..., Any]) -> Callable[..., Any]:
+        def of_seeds(problem: Problem, *arguments: Any) -> Any:
+            return jax.vmap(functools.partial(phase, problem))(*arguments)
+
+        return jax.jit(trainer.on_each_device(of_seeds, returns_state=False))
+
     with trainer.precision_context():
-        prepared = jax.jit(of_seeds(functools.partial(_prepare, problem)))(state)
+        # Of several devices, all go on with what the first one recorded.
+        prepared = on_each_device(_prepare)(state)
         seconds = {
-            name: _time_call(jax.jit(of_seeds(functools.partial(phase, problem))), (state, prepared), repetitions)
-            for name, phase in _PHASES.items()
+            name: _time_call(on_each_device(phase), (state, prepared), repetitions) for name, phase in _PHASES.items()
         }
     seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"])
-    if not problem.manipulators:
+    if not trainer.problem.manipulators:
         for name in ("manipulator rollout", "manipulator gradient"):
             del seconds[name]
     # Called alone each phase pays for its own dispatch, so small phases can add up to more than the update.
@@ -255,7 +261,7 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
 
     def one_chunk(streams: Any, key: Any) -> Any:
         chunk, streams = roll_out(
-            problem.stage, problem.players, parameters, pairings, key, streams, steps, problem.mesh
+            problem.stage, problem.players, parameters, pairings, key, streams, steps, problem.devices
         )
         return streams, chunk
 

@@ -1,5 +1,9 @@
 """Generalised advantage estimation, and normalisation pooled over everything one agent learns from."""
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
@@ -40,9 +44,19 @@ def _discount(a_tp1: Array, delta_t: Array, factor_t: Array) -> tuple[Array, Arr
     return a_t, a_t
 
 
-def normalize_pooled(advantage: Float[Array, "*all"], epsilon: float = 1e-8) -> Float[Array, "*all"]:
+def normalize_pooled(
+    advantages: Any, epsilon: float = 1e-8, average: Callable[[Any], Any] = lambda means: means
+) -> Any:
     """(A − mean) / (std + ε) over all entries: every training partner of one agent together (paper, App. E.1).
 
     The weights of the edges must have been applied before; normalising each partner alone would undo them.
+
+    Args:
+        advantages: of one agent, or a dict of several agents' (each normalised by itself).
+        epsilon: ε.
+        average: the mean over what ``advantages`` is a part of, given the means of the part.
     """
-    return (advantage - advantage.mean()) / (advantage.std() + epsilon)
+    mean = average(jax.tree.map(jnp.mean, advantages))
+    centred = jax.tree.map(jnp.subtract, advantages, mean)
+    variance = average(jax.tree.map(lambda leaf: jnp.mean(jnp.square(leaf)), centred))
+    return jax.tree.map(lambda leaf, of_leaf: leaf / (jnp.sqrt(of_leaf) + epsilon), centred, variance)

@@ -18,15 +18,21 @@ from rpax.training.rollout import Chunk, Slot, actor_slots, other_slots, views
 
 
 def term_advantages(
-    problem: Problem, terms: Sequence[Term], advantage: Float[Array, "time pairings envs 2"]
-) -> Float[Array, "time terms envs"]:
-    """Ã of one learner: its beneficiaries' advantages, times the edges' weights, then normalised over all of them."""
+    problem: Problem, terms: Mapping[str, Sequence[Term]], advantage: Float[Array, "time pairings envs 2"]
+) -> dict[str, Float[Array, "time terms envs"]]:
+    """Ã of some learners: their beneficiaries' advantages, times the edges' weights, each learner's then normalised."""
+    weighted = {name: _weighted(its, advantage) for name, its in terms.items()}
+    if problem.numbers.normalize:
+        weighted = normalize_pooled(weighted, average=problem.devices.mean)
+    return jax.lax.stop_gradient(weighted)
+
+
+def _weighted(terms: Sequence[Term], advantage: Array) -> Float[Array, "time terms envs"]:
     pairing = np.array([term.pairing for term in terms])
     seat = np.array([term.beneficiary_seat for term in terms])
     weight = jnp.asarray([term.weight for term in terms], advantage.dtype)
     # Advanced indices around a slice put the term axis first.
-    weighted = jnp.moveaxis(advantage[:, pairing, :, seat], 0, 1) * weight[:, None]
-    return jax.lax.stop_gradient(normalize_pooled(weighted) if problem.numbers.normalize else weighted)
+    return jnp.moveaxis(advantage[:, pairing, :, seat], 0, 1) * weight[:, None]
 
 
 class PolicyGradient(NamedTuple):
@@ -71,7 +77,7 @@ def policy_gradient(
 def base_gradient(
     problem: Problem, base: str, parameters: Parameters, chunk: Chunk, advantage: Array
 ) -> PolicyGradient:
-    """g = ∇_θ L(θ, φ) of one base agent on a recorded chunk: all its edges plus the entropy bonus."""
+    """g = ∇_θ L(θ, φ) of one base agent on a recorded chunk (of one device): all its edges plus the entropy bonus."""
     slots = actor_slots(problem.plan.base_terms[base])
     return policy_gradient(problem.players[base], parameters, chunk, slots, advantage, problem.numbers.entropy)
 

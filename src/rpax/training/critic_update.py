@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,11 +68,12 @@ class CriticBatch(NamedTuple):
 
 
 def update_critics(
-    problem: Problem, key: Key, state: TrainState, batches: Sequence[CriticBatch]
+    problem: Problem, key: Key, state: TrainState, batches: Sequence[CriticBatch], *, after: Any = None
 ) -> tuple[Parameters, OptimizerState, Float[Array, ""]]:
     """Descend ½ (V − target)², the mean over steps, environments and seats, added over batches.
 
-    One step on everything with the base update ``pg``; with ``ppo`` one step for each of its minibatches.
+    One step on everything with the base update ``pg``; with ``ppo`` one step for each of its minibatches. Devices
+    exchange gradients ``after`` what is given.
 
     Returns:
         The critics, their optimiser state, and the loss summed over critics (the mean over the steps taken).
@@ -80,7 +81,8 @@ def update_critics(
 
     def one_step(carry: tuple[Parameters, OptimizerState], envs: Int[Array, " some"] | None):
         critics, optimizer = carry
-        error, gradient = _loss_and_gradient(problem, critics, batches if envs is None else _part_of(batches, envs))
+        found = _loss_and_gradient(problem, critics, batches if envs is None else _part_of(batches, envs))
+        error, gradient = problem.devices.mean(found, after=after)
         descent = jax.tree.map(jnp.negative, gradient)
         carry = problem.critic_optimizer.ascend(descent, optimizer, critics, problem.numbers.critic_rate)
         return carry, error

@@ -81,11 +81,12 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
         key,
         streams,
         problem.numbers.steps,
-        problem.mesh,
+        problem.devices,
     )
     advantage, targets = advantages(problem, state, plan.lookahead_pairings, chunk)
-    of_terms = {name: term_advantages(problem, plan.base_terms[name], advantage) for name in problem.bases}
+    of_terms = term_advantages(problem, {name: plan.base_terms[name] for name in problem.bases}, advantage)
     found = {name: base_gradient(problem, name, base[name], chunk, of_terms[name]) for name in problem.bases}
+    found = problem.devices.mean(found)
     gradient, entropy = ({name: pair[part] for name, pair in found.items()} for part in (0, 1))
     return LookaheadStep(base, optimizer, gradient, entropy, chunk, of_terms, targets, streams)
 

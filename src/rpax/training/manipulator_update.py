@@ -4,7 +4,7 @@ The closed form needs no higher-order autodiff: differentiate the optimiser once
 policy once, and what comes out are advantages for the manipulator (the influence credits). See ``docs/method.md``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from rpax.estimators.influence import influence_credits
 from rpax.policies.agent import Parameters, View
 from rpax.slices import take_static
-from rpax.training.base_update import base_surrogate, manipulator_terms, policy_gradient, term_advantages
+from rpax.training.base_update import base_surrogate, manipulator_terms, policy_gradient
 from rpax.training.lookahead import LookaheadStep, first_step
 from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem
@@ -23,14 +23,11 @@ from rpax.training.rollout import Chunk, actor_slots, other_slots
 
 
 def outer_gradient(
-    problem: Problem, manipulator: str, ahead: Parameters, chunk: Chunk, advantage: Float[Array, "time pairings envs 2"]
+    problem: Problem, manipulator: str, ahead: Parameters, chunk: Chunk, advantage: Float[Array, "time terms envs"]
 ) -> Parameters:
-    """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of the shaped base for its manipulator's edges."""
-    terms = problem.plan.outer_terms[manipulator]
-    policy = problem.players[problem.shaped_by(manipulator)]
-    return policy_gradient(
-        policy, ahead, chunk, actor_slots(terms), term_advantages(problem, terms, advantage)
-    ).gradient
+    """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of the shaped base for its manipulator's edges, on one device."""
+    slots = actor_slots(problem.plan.outer_terms[manipulator])
+    return policy_gradient(problem.players[problem.shaped_by(manipulator)], ahead, chunk, slots, advantage).gradient
 
 
 class Influence(NamedTuple):
@@ -53,10 +50,10 @@ class _Adjoint(NamedTuple):
     manipulator: Parameters
 
 
-def closed_form_influence(
-    problem: Problem, manipulator: str, parameters: Parameters, trace: LookaheadStep, outer: Parameters
-) -> Influence:
-    """∇_φ J^O by influence credits.
+def closed_form_influences(
+    problem: Problem, manipulators: Mapping[str, Parameters], trace: LookaheadStep, outer: Mapping[str, Parameters]
+) -> dict[str, Influence]:
+    """∇_φ J^O by influence credits, of every manipulator.
 
     Backwards over the lookahead steps, (u, ū) being the derivative of J^O in (θ^{k+1}, state^{k+1}):
 
@@ -68,43 +65,77 @@ def closed_form_influence(
 
     Args:
         problem: what the run is about.
-        manipulator: whose gradient.
-        parameters: its φ.
+        manipulators: every manipulator's φ.
         trace: the recorded lookahead steps, stacked.
-        outer: u at θ′, from :func:`outer_gradient`.
+        outer: u at θ′ of every manipulator.
+    """
+
+    def one_step_back(adjoints: dict[str, _Adjoint], number: Array) -> tuple[dict[str, _Adjoint], None]:
+        record = _step_number(trace, number)
+        back = {name: _step_back(problem, name, manipulators[name], record, its) for name, its in adjoints.items()}
+        through_gradient = problem.devices.mean({name: through for name, (_, through) in back.items()})
+        following = {
+            name: its._replace(parameters=jax.tree.map(jnp.add, its.parameters, through_gradient[name]))
+            for name, (its, _) in back.items()
+        }
+        return following, None
+
+    adjoints = {name: _last_adjoint(problem, name, manipulators[name], trace, u) for name, u in outer.items()}
+    if problem.numbers.lookahead > 1:
+        adjoints, _ = jax.lax.scan(one_step_back, adjoints, jnp.arange(1, problem.numbers.lookahead), reverse=True)
+    record = first_step(trace)
+    found = {name: _first_step_back(problem, name, manipulators[name], record, its) for name, its in adjoints.items()}
+    found = problem.devices.mean(found)
+    return {name: Influence(gradient, jnp.sqrt(squared)) for name, (gradient, squared) in found.items()}
+
+
+def _last_adjoint(
+    problem: Problem, manipulator: str, parameters: Parameters, trace: LookaheadStep, outer: Parameters
+) -> _Adjoint:
+    """At θ′: u, and nothing yet in the optimiser's state and φ."""
+    optimizer = jax.tree.map(lambda leaf: leaf[-1], trace.optimizer[problem.shaped_by(manipulator)])
+    moments = [jnp.zeros_like(leaf) for leaf in _float_leaves(optimizer)]
+    return _Adjoint(outer, moments, jax.tree.map(jnp.zeros_like, parameters))
+
+
+def _step_back(
+    problem: Problem, manipulator: str, parameters: Parameters, record: LookaheadStep, adjoint: _Adjoint
+) -> tuple[_Adjoint, Parameters]:
+    """One step back, on one device: the adjoint with u⁰ only, and what flows back through the step's gradient."""
+    base = problem.shaped_by(manipulator)
+    positions, _ = manipulator_terms(problem, base, manipulator)
+    direction, moments, through_optimizer = _through_optimizer(problem, base, record, adjoint)
+    credit = _credits(problem, base, record, direction, range(len(problem.plan.base_terms[base])))
+    step = _to_manipulator(problem, manipulator, parameters, record, take_static(credit, positions, axis=1))
+    total = jax.tree.map(jnp.add, adjoint.manipulator, step)
+    return _Adjoint(through_optimizer, moments, total), _through_gradient(problem, base, record, direction, credit)
+
+
+def _first_step_back(
+    problem: Problem, manipulator: str, parameters: Parameters, record: LookaheadStep, adjoint: _Adjoint
+) -> tuple[Parameters, Array]:
+    """∇_φ J^O and the mean square of the credits, on one device.
+
+    θ itself does not depend on φ, so nothing flows back through the first step's policy and optimiser state.
     """
     base = problem.shaped_by(manipulator)
-    positions, terms = manipulator_terms(problem, base, manipulator)
-    policy, steps = problem.players[manipulator], problem.numbers.lookahead
-
-    def to_manipulator(record: LookaheadStep, own: Array) -> Parameters:
-        # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
-        share = len(terms) / len(problem.plan.base_terms[base])
-        return policy_gradient(policy, parameters, record.chunk, other_slots(terms), own * share).gradient
-
-    def one_step_back(adjoint: _Adjoint, number: Array) -> tuple[_Adjoint, None]:
-        record = _step_number(trace, number)
-        direction, optimizer, through_optimizer = _through_optimizer(problem, base, record, adjoint)
-        credit = _credits(problem, base, record, direction, range(len(problem.plan.base_terms[base])))
-        step = to_manipulator(record, take_static(credit, positions, axis=1))
-        through_gradient = _through_gradient(problem, base, record, direction, credit)
-        following = jax.tree.map(jnp.add, through_optimizer, through_gradient)
-        return _Adjoint(following, optimizer, jax.tree.map(jnp.add, adjoint.manipulator, step)), None
-
-    last_optimizer = jax.tree.map(lambda leaf: leaf[-1], trace.optimizer[base])
-    adjoint = _Adjoint(
-        outer,
-        [jnp.zeros_like(leaf) for leaf in _float_leaves(last_optimizer)],
-        jax.tree.map(jnp.zeros_like, parameters),
-    )
-    if steps > 1:
-        adjoint, _ = jax.lax.scan(one_step_back, adjoint, jnp.arange(1, steps), reverse=True)
-    # θ itself does not depend on φ, so nothing flows back through the first step's policy and optimiser state.
-    record = first_step(trace)
+    positions, _ = manipulator_terms(problem, base, manipulator)
     direction, _, _ = _through_optimizer(problem, base, record, adjoint)
     credit = _credits(problem, base, record, direction, positions)
-    step = to_manipulator(record, credit)
-    return Influence(jax.tree.map(jnp.add, adjoint.manipulator, step), jnp.sqrt(jnp.mean(jnp.square(credit))))
+    step = _to_manipulator(problem, manipulator, parameters, record, credit)
+    return jax.tree.map(jnp.add, adjoint.manipulator, step), jnp.mean(jnp.square(credit))
+
+
+def _to_manipulator(
+    problem: Problem, manipulator: str, parameters: Parameters, record: LookaheadStep, own: Array
+) -> Parameters:
+    """mean_{e,t} [e plays with the manipulator] c_t ∇_φ log π_φ(b_t|o^φ_t), of its own credits."""
+    base = problem.shaped_by(manipulator)
+    _, terms = manipulator_terms(problem, base, manipulator)
+    # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
+    share = len(terms) / len(problem.plan.base_terms[base])
+    policy = problem.players[manipulator]
+    return policy_gradient(policy, parameters, record.chunk, other_slots(terms), own * share).gradient
 
 
 def _step_number(trace: LookaheadStep, number: Int[Array, ""]) -> LookaheadStep:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from rpax.policies.agent import Parameters
 from rpax.training.lookahead import LookaheadStep
 from rpax.training.manipulator_update import Influence
-from rpax.training.problem import global_norm
+from rpax.training.problem import Problem, global_norm
 from rpax.training.rollout import Chunk
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class StepMetrics(NamedTuple):
 
 
 def step_metrics(
+    problem: Problem,
     first: LookaheadStep,
     outer: "OuterBatch | None",
     updates: "Mapping[str, BaseUpdate]",
@@ -52,6 +53,10 @@ def step_metrics(
     chunks: dict[str, Chunk] = {"lookahead": first.chunk}
     if outer is not None:
         chunks["outer"] = outer.chunk
+    kind = jnp.result_type(float)
+    returns = {group: chunk.episode_returns.sum(axis=(0, 2)) for group, chunk in chunks.items()}
+    episodes = {group: chunk.done.sum(axis=(0, 2)).astype(kind) for group, chunk in chunks.items()}
+    returns, episodes = problem.devices.sum((returns, episodes), after=critic_loss)
     return StepMetrics(
         base_gradient_norm={name: update.gradient_norm for name, update in updates.items()},
         manipulator_gradient_norm=norms({name: influence.gradient for name, influence in influences.items()}),
@@ -59,8 +64,8 @@ def step_metrics(
         entropy={name: update.entropy for name, update in updates.items()},
         clipped={name: update.clipped for name, update in updates.items() if update.clipped is not None},
         critic_loss=critic_loss,
-        episode_return_sum={group: chunk.episode_returns.sum(axis=(0, 2)) for group, chunk in chunks.items()},
-        episodes={group: chunk.done.sum(axis=(0, 2)).astype(jnp.result_type(float)) for group, chunk in chunks.items()},
+        episode_return_sum=returns,
+        episodes=episodes,
     )
 
 

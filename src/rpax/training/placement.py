@@ -1,15 +1,24 @@
-"""Where arrays live: environments are spread over the devices, everything else is on each of them.
+"""Where training happens: environments are spread over devices, everything else is on each of them.
 
-The update itself does not change: XLA adds up what the devices find. On a processor a device is a group of cores
-(``JAX_NUM_CPU_DEVICES`` says how many there are; the command makes one of every core), which keeps cores busy where
-single operations are too small to share.
+On a processor a device is a group of cores (``JAX_NUM_CPU_DEVICES`` says how many there are; the command makes one of
+every core), which keeps cores busy where single operations are too small to share. Every device makes the whole update
+with its own environments, and where an average over environments is taken, the devices average theirs.
+
+XLA on processors can deadlock when a device waits in two such exchanges at once, since every wait holds a thread. So an
+update makes them strictly one after the other: what an exchange is given either comes from the one before, or it is
+told what to wait for (``after``).
 """
 
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 if TYPE_CHECKING:
     from rpax.training.problem import TrainState
@@ -19,6 +28,39 @@ _AXIS = "envs"
 _LEAST_ENVS = 8
 
 
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """The devices that an update is spread over, as code that runs on each of them sees them.
+
+    Attributes:
+        count: how many; with one, nothing is exchanged.
+    """
+
+    count: int = 1
+
+    def mean(self, tree: Any, *, after: Any = None) -> Any:
+        """The mean of every device's ``tree``, in one exchange, ``after`` what came from the exchange before."""
+        if self.count == 1 or not jax.tree.leaves(tree):
+            return tree
+        flat, unravel = ravel_pytree(tree)
+        before = [jnp.ravel(leaf)[:1].astype(flat.dtype) for leaf in jax.tree.leaves(after)[:1]]
+        return unravel(jax.lax.pmean(jnp.concatenate([flat, *before]), _AXIS)[: flat.size])
+
+    def sum(self, tree: Any, *, after: Any = None) -> Any:
+        """The sum, as :meth:`mean`."""
+        return jax.tree.map(lambda leaf: self.count * leaf, self.mean(tree, after=after))
+
+    def part(self, array: Array, axis: int) -> Array:
+        """This device's part of an array that all of them have."""
+        if self.count == 1:
+            return array
+        size = array.shape[axis] // self.count
+        return jax.lax.dynamic_slice_in_dim(array, jax.lax.axis_index(_AXIS) * size, size, axis)
+
+
+ONE_DEVICE = Devices()
+
+
 def mesh_for(envs: int) -> Mesh | None:
     """As many devices as divide ``envs`` and get at least 8 each; ``None`` for one device."""
     devices = jax.local_devices()
@@ -26,12 +68,42 @@ def mesh_for(envs: int) -> Mesh | None:
     return None if count == 1 else Mesh(np.array(devices[:count]), (_AXIS,))
 
 
-def shardings(mesh: Mesh, shape: "TrainState") -> "TrainState":
-    """The sharding of every array of a state with a leading seed axis: streams are [seeds, pairings, envs, …]."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    spread = NamedSharding(mesh, PartitionSpec(None, None, _AXIS))
-    placed = jax.tree.map(lambda _: everywhere, shape)
-    return placed._replace(
+def state_specs(shape: "TrainState") -> "TrainState":
+    """What of a state with a leading seed axis is spread: streams are [seeds, pairings, envs, …]."""
+    specs = jax.tree.map(lambda _: PartitionSpec(), shape)
+    spread = PartitionSpec(None, None, _AXIS)
+    return specs._replace(
         lookahead_streams=jax.tree.map(lambda _: spread, shape.lookahead_streams),
         outer_streams=jax.tree.map(lambda _: spread, shape.outer_streams),
     )
+
+
+def place(state: "TrainState", mesh: Mesh) -> "TrainState":
+    """A state on the devices of ``mesh``."""
+    return jax.device_put(state, jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs(state)))
+
+
+def on_each_device(
+    function: Callable[..., Any], mesh: Mesh | None, state: "TrainState", returns_state: bool
+) -> Callable[..., Any]:
+    """``function(state, …)``, run on each device of ``mesh`` with its part of the environments.
+
+    Args:
+        function: returns, with ``returns_state``, a state and something that is the same on every device; else
+            anything, of which only the first device's is kept.
+        mesh: the devices; ``None`` runs ``function`` as it is.
+        state: arrays or shapes, for their structure.
+        returns_state: see ``function``.
+    """
+    if mesh is None:
+        return function
+    specs, same = state_specs(state), PartitionSpec()
+
+    def spread(state: "TrainState", *others: Any) -> Any:
+        in_specs = (specs, *[same] * len(others))
+        out_specs = (specs, same) if returns_state else same
+        return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)(
+            state, *others
+        )
+
+    return spread

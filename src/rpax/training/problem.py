@@ -7,17 +7,15 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 from flax import linen as nn
-from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from rpax.environments.encoding import EncodedEnvironment, Encoding
 from rpax.environments.protocol import Environment, Key
-from rpax.environments.tabular_game import TabularGame
 from rpax.objectives.plan import Plan
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.folding import can_fold
 from rpax.training.optimizers import Optimizer, OptimizerState
-from rpax.training.placement import mesh_for
+from rpax.training.placement import ONE_DEVICE, Devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +86,7 @@ class Problem:
         base_optimizer: of every base agent; its state serves the lookahead too.
         manipulator_optimizer: of every manipulator.
         critic_optimizer: of all critics together.
+        devices: what an update is spread over; set by the trainer, for code that runs on each of them.
     """
 
     plan: Plan
@@ -99,6 +98,7 @@ class Problem:
     base_optimizer: Optimizer
     manipulator_optimizer: Optimizer
     critic_optimizer: Optimizer
+    devices: Devices = ONE_DEVICE
 
     @functools.cached_property
     def encodings(self) -> tuple[Encoding, Encoding] | None:
@@ -115,14 +115,6 @@ class Problem:
     def players(self) -> Mapping[str, AgentPolicy]:
         """The agents' networks on the :attr:`stage`; parameters are folded before they are used."""
         return {name: dataclasses.replace(p, encodings=self.encodings) for name, p in self.policies.items()}
-
-    @functools.cached_property
-    def mesh(self) -> Mesh | None:
-        """The devices that environments are spread over; ``None`` for one."""
-        # Tables and the minibatches of PPO are too small to be worth dividing (docs/performance.md).
-        if isinstance(self.environment, TabularGame) or self.numbers.base_update == "ppo":
-            return None
-        return mesh_for(self.numbers.envs)
 
     @property
     def memory_units(self) -> int:

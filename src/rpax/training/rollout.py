@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from rpax.environments.protocol import Environment, Key, Keys
@@ -18,6 +17,7 @@ from rpax.objectives.plan import Pairing, Term
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters, View
 from rpax.slices import take_static
+from rpax.training.placement import ONE_DEVICE, Devices
 from rpax.training.problem import Streams
 
 #: One seat of one pairing: (seat, index of the pairing).
@@ -96,28 +96,19 @@ def roll_out(
     key: Key,
     streams: Streams,
     steps: int,
-    mesh: Mesh | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> tuple[Chunk, Streams]:
     """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves.
 
-    With a ``mesh`` every device plays its part of the environments, and needs nothing of the others.
+    Each device plays its own part of the environments.
     """
-    groups = group_slots(pairings, policies)
-
-    def play(parameters: Mapping[str, Parameters], chance: Chance, streams: Streams) -> tuple[Chunk, Streams]:
-        one_step = functools.partial(play_step, environment, policies, parameters, groups)
-        memory = streams.memory
-        streams, chunk = jax.lax.scan(one_step, streams, chance)
-        return chunk._replace(last=_observe(environment, streams), memory=memory), streams
-
-    arguments = fold_all(policies, parameters), draw_chance(key, (steps, *streams.first.shape)), streams
-    if mesh is None:
-        return play(*arguments)
-    axis, nothing = mesh.axis_names[0], PartitionSpec()
-    now, recorded = PartitionSpec(None, axis), PartitionSpec(None, None, axis)
-    chunk: Any = [now if field in ("last", "memory") else recorded for field in Chunk._fields]
-    here = jax.shard_map(play, mesh=mesh, in_specs=(nothing, recorded, now), out_specs=(Chunk(*chunk), now), check_vma=False)
-    return here(*arguments)
+    parameters = fold_all(policies, parameters)
+    play = functools.partial(play_step, environment, policies, parameters, group_slots(pairings, policies))
+    memory, (paired, envs) = streams.memory, streams.first.shape
+    everywhere = draw_chance(key, (steps, paired, envs * devices.count))
+    chance = jax.tree.map(functools.partial(devices.part, axis=2), everywhere)
+    streams, chunk = jax.lax.scan(play, streams, chance)
+    return chunk._replace(last=_observe(environment, streams), memory=memory), streams
 
 
 class Chance(NamedTuple):

@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
-from rpax.training.base_update import policy_gradient
+from rpax.training.base_update import policy_gradient, term_advantages
 from rpax.training.critic_update import CriticBatch, advantages, update_critics
 from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
-from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influence, outer_gradient
+from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influences, outer_gradient
 from rpax.training.metrics import StepMetrics, step_metrics
 from rpax.training.outer_average import average
 from rpax.training.ppo_update import BaseUpdate, clipped_steps
@@ -43,7 +43,8 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets)]
     if outer is not None:
         batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, outer.targets))
-    critics, critic_optimizer, critic_loss = update_critics(problem, key_critics, state, batches)
+    after = manipulators or first.gradient
+    critics, critic_optimizer, critic_loss = update_critics(problem, key_critics, state, batches, after=after)
 
     following = TrainState(
         base={name: update.parameters for name, update in updates.items()},
@@ -58,7 +59,7 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
         key=state.key,
         update=state.update + 1,
     )
-    return following, step_metrics(first, outer, updates, influences, critic_loss)
+    return following, step_metrics(problem, first, outer, updates, influences, critic_loss)
 
 
 class OuterBatch(NamedTuple):
@@ -92,7 +93,7 @@ def roll_out_manipulator_pairings(
         key,
         state.outer_streams,
         problem.numbers.steps,
-        problem.mesh,
+        problem.devices,
     )
     advantage, targets = advantages(problem, state, pairings, chunk)
     return OuterBatch(chunk, advantage, targets, streams)
@@ -104,35 +105,38 @@ def outer_gradients_of(
     """u = ∇_θ′ J^O(θ′) of every manipulator's shaped base."""
     if outer is None:
         return {}
-    return {
-        name: outer_gradient(problem, name, ahead[problem.shaped_by(name)], outer.chunk, outer.advantage)
+    of_terms = term_advantages(problem, problem.plan.outer_terms, outer.advantage)
+    found = {
+        name: outer_gradient(problem, name, ahead[problem.shaped_by(name)], outer.chunk, of_terms[name])
         for name in problem.manipulators
     }
+    return problem.devices.mean(found)
 
 
 def manipulator_gradients(
     problem: Problem, state: TrainState, trace: LookaheadStep, outer_gradients: dict[str, Parameters]
 ) -> dict[str, Influence]:
     """∇_φ L^O(θ′(φ)) of every manipulator."""
-    influences = {}
-    for name, u in outer_gradients.items():
-        if problem.numbers.manipulator_gradient == "closed-form":
-            influences[name] = closed_form_influence(problem, name, state.manipulators[name], trace, u)
-        else:
-            influences[name] = autodiff_influence(problem, name, state.manipulators, trace, u)
-    return influences
+    if problem.numbers.manipulator_gradient == "closed-form":
+        return closed_form_influences(problem, state.manipulators, trace, outer_gradients)
+    return {
+        name: autodiff_influence(problem, name, state.manipulators, trace, u) for name, u in outer_gradients.items()
+    }
 
 
 def update_manipulators(
     problem: Problem, state: TrainState, trace: LookaheadStep, influences: dict[str, Influence]
 ) -> tuple[dict[str, Parameters], dict[str, Parameters]]:
     """Line 4, with an ordinary entropy bonus on what the manipulators did in the first lookahead step."""
-    manipulators, optimizer = {}, {}
+    manipulators, optimizer, bonus = {}, {}, {}
+    if problem.numbers.manipulator_entropy:
+        chunk = first_step(trace).chunk
+        bonus = {name: _entropy_gradient(problem, name, state.manipulators[name], chunk) for name in influences}
+        bonus = problem.devices.mean(bonus, after=influences)
     for name, influence in influences.items():
         gradient = influence.gradient
-        if problem.numbers.manipulator_entropy:
-            bonus = _entropy_gradient(problem, name, state.manipulators[name], first_step(trace).chunk)
-            gradient = jax.tree.map(lambda g, b: g + problem.numbers.manipulator_entropy * b, gradient, bonus)
+        if name in bonus:
+            gradient = jax.tree.map(lambda g, b: g + problem.numbers.manipulator_entropy * b, gradient, bonus[name])
         manipulators[name], optimizer[name] = problem.manipulator_optimizer.ascend(
             gradient, state.manipulator_optimizer[name], state.manipulators[name], problem.numbers.manipulator_rate
         )

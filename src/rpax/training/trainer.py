@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int
 
 from rpax.environments.tabular_game import TabularGame
@@ -16,7 +17,7 @@ from rpax.policies.agent import Parameters
 from rpax.training.exact_step import exact_step, returns_of
 from rpax.training.initial import initial_state
 from rpax.training.metrics import StepMetrics
-from rpax.training.placement import shardings
+from rpax.training.placement import Devices, mesh_for, on_each_device, place
 from rpax.training.problem import Problem, TrainState, key_data
 from rpax.training.step import step
 
@@ -56,11 +57,11 @@ class Trainer:
     def init(self) -> TrainState:
         """The state before the first update."""
         with self.precision_context():
-            return jax.jit(self._initial_states, out_shardings=self._shardings)(self._keys())
+            return self.place(jax.jit(self._initial_states)(self._keys()))
 
     def place(self, state: TrainState) -> TrainState:
         """A state from elsewhere (a checkpoint) on the devices that :meth:`advance` works on."""
-        return state if self._shardings is None else jax.device_put(state, self._shardings)
+        return state if self._mesh is None else place(state, self._mesh)
 
     def state_shape(self) -> TrainState:
         """Shapes and types of the state, without computing it."""
@@ -93,8 +94,21 @@ class Trainer:
         return jax.enable_x64(self.precision == "float64")
 
     @functools.cached_property
-    def _shardings(self) -> TrainState | None:
-        return None if self.problem.mesh is None else shardings(self.problem.mesh, self.state_shape())
+    def _mesh(self) -> Mesh | None:
+        numbers = self.problem.numbers
+        # Tables and the minibatches of PPO are too small to be worth dividing (docs/performance.md); a derivative by
+        # autodiff would have to go through the exchanges.
+        too_small = isinstance(self.problem.environment, TabularGame) or numbers.base_update == "ppo"
+        return None if too_small or numbers.manipulator_gradient == "autodiff" else mesh_for(numbers.envs)
+
+    def on_each_device(self, function: Callable[..., Any], *, returns_state: bool) -> Callable[..., Any]:
+        """``function(problem, state, …)`` of all seeds as a function of ``(state, …)``, run on every device.
+
+        See :func:`rpax.training.placement.on_each_device`.
+        """
+        devices = Devices(1 if self._mesh is None else self._mesh.size)
+        of_device = functools.partial(function, dataclasses.replace(self.problem, devices=devices))
+        return on_each_device(of_device, self._mesh, self.state_shape(), returns_state)
 
     def _keys(self) -> Array:
         return jnp.stack([key_data(seed) for seed in self.seeds])
@@ -104,8 +118,17 @@ class Trainer:
         return jax.lax.map(functools.partial(initial_state, self.problem, exact=self.exact), keys)
 
     def _advance_all(self, state: TrainState, updates: Int[Array, ""]) -> tuple[TrainState, Report]:
+        make_updates = self.on_each_device(self._make_updates, returns_state=True)
+        state, total = make_updates(state, updates)
+        mean = jax.tree.map(lambda leaf: leaf / jnp.maximum(updates, 1), total)
+        return state, self._report(state, mean)
+
+    def _make_updates(
+        self, problem: Problem, state: TrainState, updates: Int[Array, ""]
+    ) -> tuple[TrainState, StepMetrics]:
+        """The state after ``updates`` updates, and the sum of their metrics."""
         # Jitted so that finding out the shapes and compiling the loop share one tracing.
-        one_seed = functools.partial(exact_step if self.exact else step, self.problem)
+        one_seed = functools.partial(exact_step if self.exact else step, problem)
         one_update = jax.jit(without_axis(one_seed) if len(self.seeds) == 1 else jax.vmap(one_seed), inline=True)
 
         def body(_, carry):
@@ -115,9 +138,7 @@ class Trainer:
 
         shapes = jax.eval_shape(one_update, state)[1]
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        state, total = jax.lax.fori_loop(0, updates, body, (state, nothing))
-        mean = jax.tree.map(lambda leaf: leaf / jnp.maximum(updates, 1), total)
-        return state, self._report(state, mean)
+        return jax.lax.fori_loop(0, updates, body, (state, nothing))
 
     def _report(self, state: TrainState, metrics: StepMetrics) -> Report:
         learning = {**state.base, **state.manipulators, "critics": state.critics}
