@@ -59,7 +59,7 @@ def train_seed(algorithm: str, environment: str, settings: Mapping[str, Any], se
     final = {f"{p.seat_0} vs {p.seat_1}": [p.returns[0], p.half_width[0]] for p in run.results[0].pairings}
     curve = curve[:: max(1, len(curve) // MOST_POINTS)]
     start = round(first[0] - started, 1)
-    return {"seed": seed, "seconds_to_first_chunk": start, "final": rounded(final), "curve": curve}
+    return {"seconds_to_first_chunk": start, "final": rounded(final), "curve": curve}
 
 
 def rounded(numbers: Any) -> Any:
@@ -128,11 +128,11 @@ def main() -> None:
             "algorithm": algorithm,
             "environment": environment,
             "settings": settings,
-            "commit": commit.stdout.strip(),
             "machine": f"one core of {os.cpu_count()}, {platform.machine()}",
         }
         for seed in options.seed or range(seeds):
-            found = train_seed(algorithm, environment, settings, seed)
+            found = {"seed": seed, "commit": commit.stdout.strip()}
+            found |= train_seed(algorithm, environment, settings, seed)
             file = DOCS / "results" / f"learning-{name}.json"
             before = json.loads(file.read_text())["seeds"] if file.exists() else []
             everyone = [found, *(other for other in before if other["seed"] != seed)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-SETTINGS = "--base-update pg --hidden-sizes 8 --envs 16 --steps 8 --updates 3".split()
+SETTINGS = ["--base-update", "pg", "--hidden-sizes", "8", "--envs", "16", "--steps", "8", "--updates", "3"]
 STEERED = ["ad-rpg", "--lookahead", "2", "--manipulator-entropy", "0.01", "--outer-average", "0.5"]
 
 

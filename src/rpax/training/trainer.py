@@ -57,7 +57,7 @@ class Trainer:
     def init(self) -> TrainState:
         """The state before the first update."""
         with self.precision_context():
-            return self.place(jax.jit(self._initial_states)(self._keys()))
+            return self.place(self._init(self._keys()))
 
     def place(self, state: TrainState) -> TrainState:
         """A state from elsewhere (a checkpoint) on the devices that :meth:`advance` works on."""
@@ -66,7 +66,7 @@ class Trainer:
     def state_shape(self) -> TrainState:
         """Shapes and types of the state, without computing it."""
         with self.precision_context():
-            return jax.eval_shape(self._initial_states, self._keys())
+            return jax.eval_shape(self._init, self._keys())
 
     def advance(self, state: TrainState, updates: int) -> tuple[TrainState, Report]:
         """Make ``updates`` updates. The number is an argument of one compiled program, so any number is cheap.
@@ -79,6 +79,11 @@ class Trainer:
     def report(self, state: TrainState) -> Report:
         """What is known about ``state`` without training."""
         return self.advance(jax.tree.map(jnp.copy, state), 0)[1]
+
+    @functools.cached_property
+    def _init(self):
+        # Jitted once, so that the state and its shape come from one tracing.
+        return jax.jit(self._initial_states)
 
     @functools.cached_property
     def _advance(self):
