@@ -25,11 +25,11 @@ MOST_POINTS = 100
 #: Case → algorithm, environment, settings besides the preset's, how many seeds.
 CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "sp-cramped_room": ("sp", "overcooked/cramped_room", {"updates": 800}, 5),
-    "sp-coord_ring": ("sp", "overcooked/coord_ring", {}, 5),
-    "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {}, 5),
-    "sp-forced_coord": ("sp", "overcooked/forced_coord", {}, 5),
+    "sp-coord_ring": ("sp", "overcooked/coord_ring", {}, 3),
+    "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {}, 3),
+    "sp-forced_coord": ("sp", "overcooked/forced_coord", {}, 3),
     "sp-storm": ("sp", "storm", {"updates": 500}, 5),
-    "sp-hanabi": ("sp", "hanabi/3x3", {}, 3),
+    "sp-hanabi": ("sp", "hanabi/3x3", {"updates": 800}, 3),
     "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {"updates": 500}, 3),
     "ad-rpg-storm": ("ad-rpg", "storm", {}, 5),
 }

@@ -148,7 +148,17 @@ _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
     "outer_average": 0.98,
     "updates": 2000,
 }
-_HANABI_FAST = _HANABI_PAPER | {"base_update": "ppo", "base_rate": 5e-4, "updates": 1000}
+_HANABI_FAST = _HANABI_PAPER | {
+    "hidden_sizes": (128, 128),
+    "envs": 64,
+    "base_update": "ppo",
+    "base_rate": 1e-3,
+    "base_epsilon_root": 1e-10,
+    "critic_rate": 1e-3,
+    "entropy": 0.03,
+    "gae_decay": 0.95,
+    "updates": 1000,
+}
 _FAMILIES: dict[str, dict[str, dict[str, Any]]] = {
     "storm": {"paper": _STORM_PAPER, "fast": _STORM_FAST},
     "overcooked": {
