@@ -9,7 +9,8 @@ import pytest
 from safetensors.numpy import load_file
 
 SETTINGS = ["--base-update", "pg", "--hidden-sizes", "8", "--envs", "16", "--steps", "8", "--updates", "3"]
-STEERED = ["ad-rpg", "--lookahead", "2", "--manipulator-entropy", "0.01", "--outer-average", "0.5"]
+STEERED = ["ad-rpg", "--lookahead", "2", "--manipulator-entropy", "0.01", "--outer-average", "0.5", "--seeds", "2"]
+REMEMBERING = ["sp", "--network", "gru"]
 
 
 def train(folder, algorithm: list[str], devices: int) -> dict[str, np.ndarray]:
@@ -20,7 +21,9 @@ def train(folder, algorithm: list[str], devices: int) -> dict[str, np.ndarray]:
     return load_file(max(folder.glob("checkpoints/*/state.safetensors")))
 
 
-@pytest.mark.parametrize("algorithm", [["sp"], pytest.param(STEERED, marks=pytest.mark.slow)], ids=lambda a: a[0])
+@pytest.mark.parametrize(
+    "algorithm", [["sp"], *[pytest.param(a, marks=pytest.mark.slow) for a in (STEERED, REMEMBERING)]], ids="_".join
+)
 def test_two_devices_train_what_one_does(tmp_path, algorithm):
     one, two = train(tmp_path / "one", algorithm, 1), train(tmp_path / "two", algorithm, 2)
     assert one.keys() == two.keys()

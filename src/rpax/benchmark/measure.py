@@ -23,7 +23,7 @@ from rpax.training.problem import Problem, TrainState
 from rpax.training.rollout import roll_out
 from rpax.training.setup import make_problem
 from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
-from rpax.training.trainer import Trainer
+from rpax.training.trainer import Trainer, without_axis
 
 #: A repetition runs so many updates that it takes at least so long.
 _LEAST_SECONDS = 0.2
@@ -229,7 +229,8 @@ def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, 
 
     def on_each_device(phase: Callable[..., Any]) -> Callable[..., Any]:
         def of_seeds(problem: Problem, *arguments: Any) -> Any:
-            return jax.vmap(functools.partial(phase, problem))(*arguments)
+            of_one = functools.partial(phase, problem)
+            return (without_axis if len(trainer.seeds) == 1 else jax.vmap)(of_one)(*arguments)
 
         return jax.jit(trainer.on_each_device(of_seeds, returns_state=False))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Shaped
 
-from rpax.environments.protocol import Environment, Key, SeatSpace, State, Transition
+from rpax.environments.protocol import Environment, Key, Rules, SeatSpace, State, Transition
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +62,11 @@ class EncodedEnvironment(Environment):
             for space, encoding in zip(environment.spaces, environment.encodings, strict=True)
         ]
         self.spaces = (spaces[0], spaces[1])
+
+    @property
+    def traced_rules(self) -> Rules:  # type: ignore[override]
+        """The environment's own, traced once for both."""
+        return self._environment.traced_rules
 
     def reset(self, key: Key) -> State:
         """The state in which an episode starts."""

@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
 from jaxtyping import Key as TypedKey
 
+from rpax.errors import InputError
+
 if TYPE_CHECKING:
     from rpax.environments.encoding import Encoding
 
@@ -107,48 +109,89 @@ class Environment(abc.ABC):
 
     def step_and_reset(self, key: Key, state: State, actions: Int[Array, "2"]) -> tuple[Transition, State]:
         """One step, and the state to go on from: that after the step, or a fresh one where the episode ended."""
-        transition, following = self.step_and_reset_all(*(jax.tree.map(lambda leaf: leaf[None], (key, state, actions))))
-        return jax.tree.map(lambda leaf: leaf[0], (transition, following))
+        key_step, key_reset = jax.random.split(key)
+        transition = self.traced_rules.step(key_step, state, actions)
+        where = functools.partial(jnp.where, transition.done)
+        return transition, jax.tree.map(where, self.traced_rules.reset(key_reset), transition.state)
 
     def step_and_reset_all(self, keys: Keys, states: State, actions: Int[Array, "games 2"]) -> tuple[Transition, State]:
         """:meth:`step_and_reset` of many games; the leading axis of everything is the game.
 
-        On a processor nothing is reset in steps in which no episode ends.
+        On a processor, with one seed, nothing is reset in steps in which no episode ends.
         """
         keys_step, keys_reset = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        transition = jax.vmap(self._traced_once[0])(keys_step, states, actions)
+        transition = jax.vmap(self.traced_rules.step)(keys_step, states, actions)
 
-        def go_on(transition: Transition, keys: Keys, *, always: bool) -> State:
-            def restart() -> State:
-                fresh = jax.vmap(self._traced_once[1])(keys)
-                where = functools.partial(_where_game, transition.done)
-                return jax.tree.map(where, fresh, transition.state)
+        def restart(transition: Transition, keys: Keys) -> State:
+            where = functools.partial(_where_game, transition.done)
+            return jax.tree.map(where, jax.vmap(self.traced_rules.reset)(keys), transition.state)
 
-            return restart() if always else jax.lax.cond(transition.done.any(), restart, lambda: transition.state)
+        def restart_if_any_ended(transition: Transition, keys: Keys) -> State:
+            goes_on = lambda transition, _: transition.state  # noqa: E731
+            return jax.lax.cond(transition.done.any(), restart, goes_on, transition, keys)
 
         # Elsewhere a condition would wait for the device in every step.
-        following = jax.lax.platform_dependent(
-            transition,
-            keys_reset,
-            cpu=functools.partial(go_on, always=False),
-            default=functools.partial(go_on, always=True),
-        )
+        following = jax.lax.platform_dependent(transition, keys_reset, cpu=restart_if_any_ended, default=restart)
         return transition, following
 
     @functools.cached_property
-    def _traced_once(self) -> tuple[Callable[..., Transition], Callable[[Key], State]]:
-        """:meth:`step` and :meth:`reset`, jitted, so that programs with several rollouts trace the rules once."""
+    def traced_rules(self) -> "Rules":
+        """:meth:`step` and :meth:`reset` as training calls them.
+
+        Raises:
+            InputError: (when called) they return states of different structure, shapes or types.
+        """
+
+        def reset(key: Key) -> State:
+            return jax.tree.map(lambda leaf: _with_type_of(leaf, leaf), self.reset(key))
 
         def step(key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
             transition = self.step(key, state, actions)
+            start = jax.eval_shape(traced_reset, key)
+            self._check_state(start, transition.state)
             shaped = jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
-            return transition._replace(shaped=shaped)
+            return transition._replace(state=jax.tree.map(_with_type_of, transition.state, start), shaped=shaped)
 
-        return jax.jit(step, inline=True), jax.jit(self.reset, inline=True)
+        traced_reset = jax.jit(reset, inline=True)
+        return Rules(jax.jit(step, inline=True), traced_reset)
+
+    def _check_state(self, start: State, after: State) -> None:
+        def kind(state: State) -> tuple[Any, list[str]]:
+            leaves, structure = jax.tree.flatten(jax.eval_shape(lambda: state))
+            return structure, [f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves]
+
+        fits = jax.tree.map(_with_type_of, after, start) if kind(start)[0] == kind(after)[0] else after
+        if kind(fits) != kind(start):
+            raise InputError(
+                f"environment '{self.name}': step returns a state of {kind(after)}, reset one of {kind(start)}; "
+                "return the same kind of state from both"
+            )
 
     def render(self, state: State) -> np.ndarray:
         """A picture of ``state``: RGB, ``uint8``, height × width × 3."""
         raise NotImplementedError(f"environment '{self.name}' does not draw itself")
+
+
+class Rules(NamedTuple):
+    """A game's step and reset, jitted, so that programs with several rollouts trace them once.
+
+    States have the types of the reset's, strongly: a type that changes from step to step would compile everything
+    twice. The shaped reward is an array of two.
+
+    Attributes:
+        step: as :meth:`Environment.step`.
+        reset: as :meth:`Environment.reset`.
+    """
+
+    step: Callable[[Key, State, Array], Transition]
+    reset: Callable[[Key], State]
+
+
+def _with_type_of(leaf: Any, other: Any) -> Array:
+    """``leaf`` in the wider type of the two, strongly."""
+    if jnp.issubdtype(getattr(leaf, "dtype", int), jax.dtypes.prng_key):
+        return leaf
+    return jax.lax.convert_element_type(leaf, jnp.result_type(leaf, other))
 
 
 def _where_game(done: Bool[Array, " games"], new: Array, old: Array) -> Array:

@@ -40,15 +40,18 @@ class Devices:
 
     def mean(self, tree: Any, *, after: Any = None) -> Any:
         """The mean of every device's ``tree``, in one exchange, ``after`` what came from the exchange before."""
+        return self._exchange(jax.lax.pmean, tree, after)
+
+    def sum(self, tree: Any, *, after: Any = None) -> Any:
+        """The sum, as :meth:`mean`."""
+        return self._exchange(jax.lax.psum, tree, after)
+
+    def _exchange(self, reduce: Callable[[Array, str], Array], tree: Any, after: Any) -> Any:
         if self.count == 1 or not jax.tree.leaves(tree):
             return tree
         flat, unravel = ravel_pytree(tree)
         before = [jnp.ravel(leaf)[:1].astype(flat.dtype) for leaf in jax.tree.leaves(after)[:1]]
-        return unravel(jax.lax.pmean(jnp.concatenate([flat, *before]), _AXIS)[: flat.size])
-
-    def sum(self, tree: Any, *, after: Any = None) -> Any:
-        """The sum, as :meth:`mean`."""
-        return jax.tree.map(lambda leaf: self.count * leaf, self.mean(tree, after=after))
+        return unravel(reduce(jnp.concatenate([flat, *before]), _AXIS)[: flat.size])
 
     def part(self, array: Array, axis: int) -> Array:
         """This device's part of an array that all of them have."""
@@ -84,19 +87,17 @@ def place(state: "TrainState", mesh: Mesh) -> "TrainState":
 
 
 def on_each_device(
-    function: Callable[..., Any], mesh: Mesh | None, state: "TrainState", returns_state: bool
+    function: Callable[..., Any], mesh: Mesh, state: "TrainState", returns_state: bool
 ) -> Callable[..., Any]:
     """``function(state, …)``, run on each device of ``mesh`` with its part of the environments.
 
     Args:
         function: returns, with ``returns_state``, a state and something that is the same on every device; else
             anything, of which only the first device's is kept.
-        mesh: the devices; ``None`` runs ``function`` as it is.
+        mesh: the devices.
         state: arrays or shapes, for their structure.
         returns_state: see ``function``.
     """
-    if mesh is None:
-        return function
     specs, same = state_specs(state), PartitionSpec()
 
     def spread(state: "TrainState", *others: Any) -> Any:

@@ -82,7 +82,7 @@ def take_slots(of_seats: tuple[Array, Array], slots: Sequence[Slot], axis: int) 
 
 def start_streams(environment: Environment, key: Key, pairings: int, envs: int, memory_units: int = 0) -> Streams:
     """Fresh environments for ``pairings`` × ``envs``, and empty memories for agents that have one."""
-    state = _of_games(environment.reset, draw_keys(key, (pairings, envs)))
+    state = _of_games(environment.traced_rules.reset, draw_keys(key, (pairings, envs)))
     empty = jnp.zeros((pairings, envs, memory_units))
     memory = (empty, empty) if memory_units else None
     return Streams(state, jnp.ones((pairings, envs), bool), jnp.zeros((pairings, envs, 2)), memory)
@@ -114,12 +114,13 @@ def roll_out(
 class Chance(NamedTuple):
     """The random numbers of one step, or of many with the time first.
 
+    Every device draws those of all, so that results do not depend on how many devices there are.
     Drawn for all steps at once: every place that draws costs compilation a fifth of a second, and in a loop it also
     costs every step a few small operations.
 
     Attributes:
         uniform: from [0, 1), for the action of each seat.
-        keys: raw keys of the environments.
+        keys: of the environments.
     """
 
     uniform: Float[Array, "*time pairings envs 2"]

@@ -111,8 +111,9 @@ class Trainer:
 
         See :func:`rpax.training.placement.on_each_device`.
         """
-        devices = Devices(1 if self._mesh is None else self._mesh.size)
-        of_device = functools.partial(function, dataclasses.replace(self.problem, devices=devices))
+        if self._mesh is None:
+            return functools.partial(function, self.problem)
+        of_device = functools.partial(function, dataclasses.replace(self.problem, devices=Devices(self._mesh.size)))
         return on_each_device(of_device, self._mesh, self.state_shape(), returns_state)
 
     def _keys(self) -> Array:
@@ -159,11 +160,11 @@ class Trainer:
         return Report(metrics, finite, policies, returns)
 
 
-def without_axis(function):
+def without_axis(function: Callable[..., Any]) -> Callable[..., Any]:
     """``jax.vmap(function)`` over a single entry, which is traced, compiled and run faster without the axis."""
 
-    def of_one(tree):
-        return jax.tree.map(lambda leaf: leaf[None], function(jax.tree.map(lambda leaf: leaf[0], tree)))
+    def of_one(*arguments: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[None], function(*jax.tree.map(lambda leaf: leaf[0], arguments)))
 
     return of_one
 
