@@ -90,7 +90,8 @@ def draw(path: pathlib.Path) -> None:
     colours = dict(zip(("self-play", "cross-play", "manipulator"), PALETTE, strict=False))
     with figure_style():
         rows = -(-len(found) // 2)
-        figure = new_figure(10.0, 3.0 * rows)
+        figure = new_figure(10.0, 3.2 * rows)
+        figure.subplots_adjust(hspace=0.5, wspace=0.25, left=0.08, right=0.98, top=0.95, bottom=0.09)
         for number, case in enumerate(found):
             axes = figure.add_subplot(rows, 2, number + 1)
             for seed in case["seeds"]:

@@ -68,7 +68,10 @@ def test_agents_that_are_not_finite_are_named_with_their_seed():
     assert learners_not_finite(report, trainer.seeds) == [("manipulator", 8)]
 
 
-@pytest.mark.parametrize("environment", ["storm", "hanabi/3x3", "overcooked/cramped_room"])
+@pytest.mark.parametrize(
+    "environment",
+    ["hanabi/3x3", *[pytest.param(n, marks=pytest.mark.slow) for n in ("storm", "overcooked/cramped_room")]],
+)
 def test_nothing_is_compiled_after_the_first_chunk(environment):
     """Whatever a chunk's length, and although JaxMARL's own states change their types after a reset."""
     settings = {"envs": 2, "steps": 4, "hidden_sizes": (8,), "base_update": "pg"}
