@@ -70,7 +70,7 @@ def signal(samples: list[jax.Array]) -> dict[str, float]:
     return {
         "signal": float(f"{max(squared, 0.0) ** 0.5:.2e}"),
         "noise": float(f"{noise**0.5:.2e}"),
-        "squared_ratio": round(squared / noise, 4),
+        "squared_ratio": round(float(squared / noise), 4),
     }
 
 

@@ -1,7 +1,5 @@
 """Many games at once, some of which end: each goes on as it would alone."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,15 +13,10 @@ from rpax.training.problem import key_data
 GAMES, HORIZON = 6, 4
 
 
-@functools.cache
-def rules(name: str, **options):
-    return rpax.make(name, **options)
-
-
 @pytest.mark.parametrize("ages", [(0, 1, 2, 3, 3, 0), (0, 1, 2, 2, 0, 1)], ids=["two of six end", "none ends"])
 def test_each_game_goes_on_as_it_would_alone(ages):
     """Against :meth:`step`, and :meth:`reset` where the episode ended, of one game after the other."""
-    game = rules("storm", horizon=HORIZON)
+    game = rpax.make("storm", horizon=HORIZON)
     rng = np.random.default_rng(0)
     states = []
     for number, age in enumerate(ages):

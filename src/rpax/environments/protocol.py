@@ -127,8 +127,7 @@ class Environment(abc.ABC):
             return jax.tree.map(where, jax.vmap(self.traced_rules.reset)(keys), transition.state)
 
         def restart_if_any_ended(transition: Transition, keys: Keys) -> State:
-            goes_on = lambda transition, _: transition.state  # noqa: E731
-            return jax.lax.cond(transition.done.any(), restart, goes_on, transition, keys)
+            return jax.lax.cond(transition.done.any(), lambda: restart(transition, keys), lambda: transition.state)
 
         # Elsewhere a condition would wait for the device in every step.
         following = jax.lax.platform_dependent(transition, keys_reset, cpu=restart_if_any_ended, default=restart)
