@@ -373,3 +373,22 @@ def test_soup_can_be_delivered_on_our_layouts_but_not_alone(layout, exchanges):
 
 def test_our_layouts_are_all_played():
     assert set(OWN) == {"forced_two_exchange", "forced_three_exchange", "forced_split_pot"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "overcooked/forced_split_pot" else pytest.param(name, marks=pytest.mark.slow)
+        for name in (f"overcooked/{layout}" for layout in (*CLASSIC, *OWN))
+    ],
+)
+def test_an_episode_starts_as_jaxmarls(name):
+    ours = rpax.make(name)
+    assert isinstance(ours, Overcooked)
+    keys = jax.random.split(jax.random.key(5), 32)
+    states = jax.vmap(ours.reset)(keys)
+    theirs = jax.jit(jax.vmap(ours.game.reset))(keys)[1]
+    found = jax.tree.leaves(jax.vmap(ours.unpack)(states))
+    for leaf, other in zip(found, jax.tree.leaves(theirs), strict=True):
+        assert_array_equal(leaf, other)
+    assert set(np.unique(states.facing)) == {UP, DOWN, RIGHT, LEFT}

@@ -13,6 +13,7 @@ from rpax.environments.encoding import Encoding
 from rpax.environments.protocol import Key, SeatSpace
 from rpax.policies import categorical
 from rpax.policies.folding import fold
+from rpax.policies.layout import Layout
 
 #: A PyTree of arrays: ``{"shared": …}`` or ``{"seat_0": …, "seat_1": …}``.
 Parameters = Any
@@ -48,12 +49,14 @@ class AgentPolicy:
         spaces: what each seat sees and can do.
         encodings: where the agent is shown what is stored of its observations (in training), how they come out of it.
             Its parameters must then be :meth:`folded <fold>` before they are used.
+        layout: where its parameters come as a vector (in training), how they lie in it. They must be folded too.
     """
 
     networks: dict[str, nn.Module]
     head_of_seat: dict[int, str]
     spaces: tuple[SeatSpace, SeatSpace]
     encodings: tuple[Encoding, Encoding] | None = None
+    layout: Layout | None = None
 
     @property
     def memory_units(self) -> int:
@@ -73,7 +76,9 @@ class AgentPolicy:
         return parameters
 
     def fold(self, parameters: Parameters) -> Parameters:
-        """The parameters with which :meth:`act` and :meth:`evaluate` take encoded observations; else unchanged."""
+        """The parameters as :meth:`act` and :meth:`evaluate` take them: unpacked, and for encoded observations."""
+        if self.layout is not None:
+            parameters = self.layout.unpack(parameters)
         if self.encodings is None:
             return parameters
         return {head: fold(parameters[head], self.encodings[self._seat(head)]) for head in self.networks}

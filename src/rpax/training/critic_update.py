@@ -16,6 +16,7 @@ from rpax.policies.folding import fold
 from rpax.slices import take_static
 from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks
 from rpax.training.optimizers import OptimizerState
+from rpax.training.packing import CRITICS
 from rpax.training.problem import Problem, TrainState
 from rpax.training.recorded import take_envs
 from rpax.training.rollout import Chunk
@@ -139,8 +140,9 @@ def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairin
 
 
 def _fold(problem: Problem, own: Parameters) -> Parameters:
-    """Stacked critics for the observations of the stage."""
-    encodings = problem.encodings
+    """Stacked critics, unpacked and for the observations of the stage."""
+    encodings, layouts = problem.encodings, problem.layouts
+    own = own if layouts is None else layouts[CRITICS].unpack(own)
     return own if encodings is None else jax.vmap(lambda critic: fold(critic, *encodings))(own)
 
 

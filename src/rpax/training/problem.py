@@ -14,6 +14,7 @@ from rpax.environments.protocol import Environment, Key
 from rpax.objectives.plan import Plan
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.folding import can_fold
+from rpax.policies.layout import Layout
 from rpax.training.optimizers import Optimizer, OptimizerState
 from rpax.training.placement import ONE_DEVICE, Devices
 
@@ -87,6 +88,7 @@ class Problem:
         manipulator_optimizer: of every manipulator.
         critic_optimizer: of all critics together.
         devices: what an update is spread over; set by the trainer, for code that runs on each of them.
+        layouts: where parameters come :mod:`packed <rpax.training.packing>`, each learner's layout; set by the trainer.
     """
 
     plan: Plan
@@ -99,6 +101,7 @@ class Problem:
     manipulator_optimizer: Optimizer
     critic_optimizer: Optimizer
     devices: Devices = ONE_DEVICE
+    layouts: Mapping[str, Layout] | None = None
 
     @functools.cached_property
     def encodings(self) -> tuple[Encoding, Encoding] | None:
@@ -114,7 +117,11 @@ class Problem:
     @functools.cached_property
     def players(self) -> Mapping[str, AgentPolicy]:
         """The agents' networks on the :attr:`stage`; parameters are folded before they are used."""
-        return {name: dataclasses.replace(p, encodings=self.encodings) for name, p in self.policies.items()}
+        layouts = self.layouts or {}
+        return {
+            name: dataclasses.replace(policy, encodings=self.encodings, layout=layouts.get(name))
+            for name, policy in self.policies.items()
+        }
 
     @property
     def memory_units(self) -> int:

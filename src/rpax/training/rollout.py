@@ -191,24 +191,41 @@ def _act(
     policies, parameters, groups, uniform, observations, legal, streams
 ) -> tuple[Int[Array, "pairings envs 2"], tuple[Array, Array] | None]:
     """Every agent's actions and what it carries on, one network call a group, put back in the order of slots."""
-    pairings, envs = observations[0].shape[:2]
-    drawn, carried, order = [], [], []
+    logits, carried = [], []
     for group in groups:
         seen = take_slots(observations, group.slots, axis=0)
-        allowed = None if legal is None else take_slots(legal, group.slots, axis=0)
         memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
         first = take_slots((streams.first, streams.first), group.slots, axis=0)
-        logits, memory = policies[group.agent].act(parameters[group.agent], group.head, seen, first, memory)
-        of_group = take_slots((uniform[..., 0], uniform[..., 1]), group.slots, axis=0)
-        drawn.append(categorical.invert(of_group, logits, allowed))
+        of_group, memory = policies[group.agent].act(parameters[group.agent], group.head, seen, first, memory)
+        logits.append(of_group)
         carried.append(memory)
-        order += [seat * pairings + pairing for seat, pairing in group.slots]
-    back = np.argsort(np.array(order))
-    actions = jnp.moveaxis(jnp.concatenate(drawn)[back].reshape(2, pairings, envs), 0, -1)
-    if streams.memory is None:
-        return actions, None
-    memories = jnp.concatenate(carried)[back].reshape(2, pairings, envs, -1)
-    return actions, (memories[0], memories[1])
+    actions = _draw(uniform, _of_seats(logits, groups), legal)
+    return actions, None if streams.memory is None else _of_seats(carried, groups)
+
+
+def _of_seats(of_groups: Sequence[Array], groups: Sequence[SlotGroup]) -> tuple[Array, Array]:
+    """What groups found for their slots, [slots, envs, …] each, by seat: [pairings, envs, …]."""
+    found = []
+    for seat in (0, 1):
+        places = [[i for i, slot in enumerate(group.slots) if slot[0] == seat] for group in groups]
+        pairings = [slot[1] for group in groups for slot in group.slots if slot[0] == seat]
+        parts = [take_static(part, its, axis=0) for part, its in zip(of_groups, places, strict=True) if its]
+        found.append(take_static(jnp.concatenate(parts), np.argsort(pairings).tolist(), axis=0))
+    return found[0], found[1]
+
+
+def _draw(
+    uniform: Float[Array, "pairings envs 2"],
+    logits: tuple[Float[Array, "pairings envs _"], Float[Array, "pairings envs _"]],
+    legal: tuple[Bool[Array, "pairings envs _"], Bool[Array, "pairings envs _"]] | None,
+) -> Int[Array, "pairings envs 2"]:
+    """Both seats' actions, drawn together where they choose among equally many."""
+    if logits[0].shape == logits[1].shape:
+        together = None if legal is None else jnp.stack(legal, axis=2)
+        return categorical.invert(uniform, jnp.stack(logits, axis=2), together)
+    masks = (None, None) if legal is None else legal
+    drawn = [categorical.invert(uniform[..., seat], logits[seat], masks[seat]) for seat in (0, 1)]
+    return jnp.stack(drawn, axis=-1)
 
 
 def views(chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot]) -> tuple[View, ...]:

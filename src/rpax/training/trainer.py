@@ -17,6 +17,7 @@ from rpax.policies.agent import Parameters
 from rpax.training.exact_step import exact_step, returns_of
 from rpax.training.initial import initial_state
 from rpax.training.metrics import StepMetrics
+from rpax.training.packing import layouts_of, pack, unpack
 from rpax.training.placement import Devices, mesh_for, on_each_device, place
 from rpax.training.problem import Problem, TrainState, key_data
 from rpax.training.step import step
@@ -109,12 +110,25 @@ class Trainer:
     def on_each_device(self, function: Callable[..., Any], *, returns_state: bool) -> Callable[..., Any]:
         """``function(problem, state, …)`` of all seeds as a function of ``(state, …)``, run on every device.
 
-        See :func:`rpax.training.placement.on_each_device`.
+        With sampled play the function gets a :mod:`packed <rpax.training.packing>` state, and returns one. See
+        :func:`rpax.training.placement.on_each_device`.
         """
-        if self._mesh is None:
-            return functools.partial(function, self.problem)
-        of_device = functools.partial(function, dataclasses.replace(self.problem, devices=Devices(self._mesh.size)))
-        return on_each_device(of_device, self._mesh, self.state_shape(), returns_state)
+        problem = self.problem
+        if self._mesh is not None:
+            problem = dataclasses.replace(problem, devices=Devices(self._mesh.size))
+
+        def of_device(state: TrainState, *others: Any) -> Any:
+            if self.exact:
+                return function(problem, state, *others)
+            packing = dataclasses.replace(problem, layouts=layouts_of(state, seed_axes=1))
+            found = function(packing, pack(packing, state), *others)
+            return (unpack(packing, found[0], state), *found[1:]) if returns_state else found
+
+        return (
+            of_device
+            if self._mesh is None
+            else on_each_device(of_device, self._mesh, self.state_shape(), returns_state)
+        )
 
     def _keys(self) -> Array:
         return jnp.stack([key_data(seed) for seed in self.seeds])

@@ -35,7 +35,7 @@ _THINGS = {"onion": {23: 1}, "plate": {22: 1}, "dish": {_IN_SOUP: _MOST_ONIONS, 
 
 
 class Kitchen:
-    """A layout's cells by kind, and the encoding that follows from them.
+    """A layout's cells by kind, and what follows from them: the encoding and the grid at the start.
 
     Args:
         layout: in JaxMARL's form.
@@ -58,6 +58,18 @@ class Kitchen:
         for channel, where in (fixed | {_COUNTER: self._counters}).items():
             constant[where, channel] = 1
         self.encoding = self._encode(constant)
+        self.start = self._start(layout, objects)
+
+    def _start(self, layout: Any, objects: Any) -> UInt8[np.ndarray, "height width 3"]:
+        """The grid when an episode starts, but for where the agents look."""
+        cells = np.array(objects.OBJECT_INDEX_TO_VEC, np.uint8)
+        grid = np.tile(cells[objects.OBJECT_TO_INDEX["empty"]], (len(self._floor) + np.size(layout["wall_idx"]), 1))
+        for name in ("wall", "goal", "onion_pile", "plate_pile", "pot"):
+            grid[np.asarray(layout[f"{name}_idx"])] = cells[objects.OBJECT_TO_INDEX[name]]
+        grid[self._pots, 2] = self._empty
+        for seat, cell in enumerate(np.asarray(layout["agent_idx"])):
+            grid[cell, :2] = objects.OBJECT_TO_INDEX["agent"], objects.COLOR_TO_INDEX["red"] + 2 * seat
+        return grid.reshape(-1, self._width, 3)
 
     def _encode(self, constant: Int[np.ndarray, "cells channels"]) -> Encoding:
         """One column for each stored number, as in the module's docstring: which entries show it, how many times."""

@@ -4,6 +4,7 @@ import operator
 import warnings
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
@@ -18,6 +19,7 @@ from rpax.errors import InputError, shown, suggestion
 # Options come as a user wrote them, of any type, and are checked here.
 _HORIZON = 400
 _CHANNELS = 26
+_DIRECTIONS = 4
 SHAPINGS = ("jaxmarl", "paper")
 
 
@@ -78,7 +80,9 @@ class Overcooked(Environment):
         padded = (shape[0] + 2 * self._padding, shape[1] + 2 * self._padding, 3)
         wall = np.asarray(self._common.OBJECT_INDEX_TO_VEC)[self._common.OBJECT_TO_INDEX["wall"]]
         self._outside = np.broadcast_to(wall, padded)
-        self._goals, self._pots = (self._positions(layout[key]) for key in ("goal_idx", "pot_idx"))
+        self._goals, self._pots, self._starts = (
+            self._positions(layout[key]) for key in ("goal_idx", "pot_idx", "agent_idx")
+        )
         self._walls = np.zeros(shape[:2], bool)
         self._walls.flat[np.asarray(layout["wall_idx"])] = True
         self._kitchen = Kitchen(layout, self.horizon)
@@ -97,8 +101,21 @@ class Overcooked(Environment):
 
     @in_32_bit
     def reset(self, key: Key) -> OvercookedState:
-        """Both agents at their starts, facing anywhere, with empty hands."""
-        return self._pack(self.game.reset(key)[1])
+        """Both agents at their starts with empty hands, facing where JaxMARL's reset turns them, given the same key.
+
+        Its reset also draws what a fixed layout ignores, which would take as long to compile as a whole step.
+        """
+        # JaxMARL draws places first, then directions.
+        key_facing = jax.random.split(jax.random.split(key)[0])[1]
+        facing = jax.random.randint(key_facing, (2,), 0, _DIRECTIONS).astype(jnp.uint8)
+        column, line = self._starts.T
+        return OvercookedState(
+            position=jnp.asarray(self._starts, jnp.uint8),
+            facing=facing,
+            held=jnp.full(2, self._common.OBJECT_TO_INDEX["empty"], jnp.uint8),
+            grid=jnp.asarray(self._kitchen.start).at[line, column, 2].set(facing),
+            steps=jnp.zeros((), jnp.int32),
+        )
 
     @in_32_bit
     def step(self, key: Key, state: OvercookedState, actions: Int[Array, "2"]) -> Transition:
