@@ -132,6 +132,7 @@ _STORM_FAST = _STORM_PAPER | {
     "critic_rate": 1e-3,
     "dice_decay": 0.9,
     "outer_average": 0.98,
+    "crossplay_weight": 0.5,
     "partner_play": 0.05,
     "updates": 2000,
 }
