@@ -36,8 +36,13 @@ install_import_hook(modules_to_check(), "beartype.beartype(conf=beartype.Beartyp
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Programs that several tests compile are compiled once, and not kept in the user's cache."""
-    os.environ["RPAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Programs that several tests compile are compiled once for all workers, and not kept in the user's cache."""
+    of_worker = tmp_path_factory.getbasetemp()
+    shared = of_worker.parent if "PYTEST_XDIST_WORKER" in os.environ else of_worker
+    os.environ["RPAX_CACHE"] = str(shared / "cache")
+    from rpax.runs.compilation_cache import use_compilation_cache
+
+    use_compilation_cache()
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,14 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
+def folder_in_use() -> pathlib.Path | None:
+    """Where JAX keeps compiled programs now, ours or the user's; ``None`` if it keeps none, or not on a disk."""
+    folder = getattr(jax.config, "jax_compilation_cache_dir", None)
+    if not folder or "://" in folder or not getattr(jax.config, "jax_enable_compilation_cache", True):
+        return None
+    return pathlib.Path(folder)
+
+
 def _processor() -> str:
     """What tells one kind of processor from another: its model and instruction sets where the system says them."""
     about = f"{platform.machine()} {platform.processor()} jax {jax.__version__}"

@@ -22,6 +22,7 @@ from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Loop, ThinnedRows
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
+from rpax.runs.traced_programs import TracedPrograms
 from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer, one_seed
@@ -65,7 +66,9 @@ class Session:
         if directory is not None:
             for name, (policy, parameters) in agents.items():
                 save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
-        trainer = make_trainer(config, make_problem(config, objective, game, agents))
+        problem = make_problem(config, objective, game, agents)
+        # Of an environment that came as an object, it is not known how it was made.
+        trainer = make_trainer(config, problem, keep_traced=isinstance(environment, str))
         return cls(config, objective, directory, trainer, trainer.init(), 0)
 
     @classmethod
@@ -185,9 +188,11 @@ def make_environment(config: TrainConfig) -> Environment:
     return make(config.environment, **options)
 
 
-def make_trainer(config: TrainConfig, problem: Problem) -> Trainer:
-    """The trainer of a complete configuration."""
-    return Trainer(problem, config.seed_list, config.exact, config.precision or "float32")
+def make_trainer(config: TrainConfig, problem: Problem, *, keep_traced: bool = True) -> Trainer:
+    """The trainer of a complete configuration; ``keep_traced`` if its environment was made by its name."""
+    programs = TracedPrograms.of(config, problem) if keep_traced else None
+    keep = None if programs is None else programs.keep
+    return Trainer(problem, config.seed_list, config.exact, config.precision or "float32", keep)
 
 
 def resolve_fixed(

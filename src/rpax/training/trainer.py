@@ -39,6 +39,10 @@ class Report(NamedTuple):
     returns: Array | None
 
 
+#: (state, number of updates) to the state after them and a report.
+Advance = Callable[[TrainState, Int[Array, ""]], tuple[TrainState, Report]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Trainer:
     """Trains all seeds of a problem in chunks of any number of updates.
@@ -48,12 +52,15 @@ class Trainer:
         seeds: the seeds; the leading axis of everything.
         exact: exact gradients instead of sampled play.
         precision: ``"float32"`` or ``"float64"``.
+        keep: makes a program of the function behind :meth:`advance` that is traced only once for many processes, see
+            :mod:`rpax.runs.traced_programs`; ``None`` traces it in this one.
     """
 
     problem: Problem
     seeds: tuple[int, ...]
     exact: bool
     precision: str
+    keep: Callable[[Advance], Advance] | None = None
 
     def init(self) -> TrainState:
         """The state before the first update."""
@@ -88,12 +95,16 @@ class Trainer:
 
     @functools.cached_property
     def _advance(self):
+        return self._traced_here if self.keep is None else self.keep(self._advance_all)
+
+    @functools.cached_property
+    def _traced_here(self):
         return jax.jit(self._advance_all, donate_argnums=0)
 
     def lower(self, state: TrainState) -> Any:
         """The traced and lowered program of :meth:`advance`, for measuring how long it takes to compile."""
         with self.precision_context():
-            return self._advance.lower(state, jnp.asarray(1, jnp.int32))
+            return self._traced_here.lower(state, jnp.asarray(1, jnp.int32))
 
     def precision_context(self) -> AbstractContextManager[Any]:
         """Whatever computes with this trainer's parameters does so inside this context."""
