@@ -44,7 +44,9 @@ def as_means(objective: Objective) -> Objective:
     return Objective(objective.agents, edges, objective.name)
 
 
-def make(objective: Objective, lookahead: int, *, envs: int = 1, exact: bool = False) -> Problem:
+def make(
+    objective: Objective, lookahead: int, *, envs: int = 1, exact: bool = False, sampling: str = "uniform"
+) -> Problem:
     """SGD, no normalisation and no entropy bonus; chunks of one step, so that an advantage is a reward minus V = 0."""
     config = TrainConfig(
         "at-rpg",
@@ -52,6 +54,7 @@ def make(objective: Objective, lookahead: int, *, envs: int = 1, exact: bool = F
         network="tabular",
         exact=exact,
         envs=envs,
+        sampling=sampling,
         steps=1,
         lookahead=lookahead,
         lookahead_rate=0.8,
@@ -86,15 +89,15 @@ def table(gradient):
 
 
 @functools.cache
-def sampled_gradients(lookahead: int, envs: int):
+def sampled_gradients(lookahead: int, envs: int, sampling: str):
     """A function from payoffs and keys to one sampled gradient a key, compiled once; checks that V is 0."""
-    problem = make(as_means(OBJECTIVE), lookahead, envs=envs)
+    problem = make(as_means(OBJECTIVE), lookahead, envs=envs, sampling=sampling)
 
     @jax.jit
     def compiled(payoffs, state, keys):
         playing, plan = on_game(problem, payoffs), problem.plan
         streams = [  # the game has one state, so that the key of its resets does not matter
-            start_streams(playing.environment, key_data(0), len(pairings), envs)
+            start_streams(playing.environment, key_data(0), len(pairings), problem.numbers.envs)
             for pairings in (plan.lookahead_pairings, plan.outer_pairings)
         ]
         state = state._replace(lookahead_streams=streams[0], outer_streams=streams[1])
@@ -128,9 +131,14 @@ def exact_gradient(lookahead: int):
     return lambda payoffs: np.asarray(compiled(payoffs, start(exact=True)))
 
 
-@pytest.mark.parametrize("lookahead", [1, 2])
-@pytest.mark.parametrize("game", ["matrix/figure-2", "matrix/figure-14"])
-def test_sampled_gradients_approach_the_exact_one_with_the_root_of_the_batch(game, lookahead):
+@pytest.mark.parametrize(
+    ("game", "lookahead", "sampling"),
+    [
+        *[(game, lookahead, "uniform") for game in ("matrix/figure-2", "matrix/figure-14") for lookahead in (1, 2)],
+        ("matrix/figure-2", 2, "weighted"),
+    ],
+)
+def test_sampled_gradients_approach_the_exact_one_with_the_root_of_the_batch(game, lookahead, sampling):
     """log RMSE falls with slope −½ in log n, and the mean over keys meets the exact gradient.
 
     The gradient is a smooth function of means over n environments: its error has a standard deviation ∝ 1/√n and a
@@ -142,7 +150,7 @@ def test_sampled_gradients_approach_the_exact_one_with_the_root_of_the_batch(gam
     errors = {}
     for number, envs in enumerate(ENVS):
         keys = jax.vmap(jax.random.key_data)(jax.random.split(jax.random.key(number), KEYS))
-        errors[envs] = sampled_gradients(lookahead, envs)(payoffs, keys) - exact
+        errors[envs] = sampled_gradients(lookahead, envs, sampling)(payoffs, keys) - exact
     rmse = [np.sqrt(np.mean(np.sum(errors[envs] ** 2, axis=-1))) for envs in ENVS]
     slope, _ = np.polyfit(np.log(ENVS), np.log(rmse), 1)
     assert -0.6 < slope < -0.4

@@ -1,6 +1,7 @@
 """What follows from an objective, in a fixed order: the pairings to roll out and each learner's terms in them."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from rpax.objectives.edges import Objective, ObjectiveEdge
@@ -22,17 +23,19 @@ class Term(NamedTuple):
             manipulator's.
         actor_seat: the seat of the agent whose action log-probabilities carry the gradient.
         beneficiary_seat: the seat whose return is counted.
+        share: what the edge's weight is multiplied with, where sampling is not uniform.
     """
 
     edge: ObjectiveEdge
     pairing: int
     actor_seat: int
     beneficiary_seat: int
+    share: float = 1.0
 
     @property
     def weight(self) -> float:
-        """The edge's weight."""
-        return self.edge.weight
+        """The edge's weight, times ``share``."""
+        return self.edge.weight * self.share
 
     @property
     def other(self) -> str:
@@ -45,7 +48,8 @@ class Plan:
     """The pairings and terms of an objective.
 
     Attributes:
-        lookahead_pairings: what the base agents' objectives need, rolled out in every lookahead step.
+        lookahead_pairings: what the base agents' objectives need, rolled out in every lookahead step. Pairings may be
+            repeated here and in ``outer_pairings``, see :mod:`rpax.objectives.sampling`.
         outer_pairings: what the manipulators' objectives need, rolled out once after the lookahead.
         base_terms: each base agent's terms, those with the actor in seat 0 first.
         outer_terms: each manipulator's terms, those with the actor in seat 0 first.
@@ -60,11 +64,16 @@ class Plan:
     @property
     def all_pairings(self) -> tuple[Pairing, ...]:
         """Every distinct ordered pairing; one critic belongs to each."""
-        return tuple(dict.fromkeys((*self.lookahead_pairings, *self.outer_pairings)))
+        return distinct((*self.lookahead_pairings, *self.outer_pairings))
 
     def seats_of(self, agent: str) -> tuple[int, ...]:
         """The seats in which ``agent`` ever plays."""
         return tuple(seat for seat in (0, 1) if any(pairing[seat] == agent for pairing in self.all_pairings))
+
+
+def distinct(pairings: Iterable[Pairing]) -> tuple[Pairing, ...]:
+    """The pairings without repetitions, in the order in which they come first."""
+    return tuple(dict.fromkeys(pairings))
 
 
 def make_plan(objective: Objective) -> Plan:

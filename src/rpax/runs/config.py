@@ -130,6 +130,10 @@ class TrainConfig:
     """Parallel environments of each pairing."""
     steps: PresetInt = None
     """Steps of a rollout chunk."""
+    sampling: Annotated[
+        Literal["uniform", "weighted"] | None, arg(metavar="{uniform,weighted}", help_behavior_hint=_BY_PRESET)
+    ] = None
+    """The same environments for every pairing, or in proportion to the weights of its edges."""
     discount: PresetReal = None
     """γ."""
     gae_decay: PresetReal = None
@@ -231,6 +235,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "network": ("tabular", "mlp", "cnn", "gru"),
     "activation": ("tanh", "relu"),
     "base_update": ("pg", "ppo"),
+    "sampling": ("uniform", "weighted"),
     "base_optimizer": ("sgd", "adam"),
     "manipulator_optimizer": ("sgd", "adam"),
     "critic_optimizer": ("sgd", "adam"),

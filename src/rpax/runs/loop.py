@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from rpax.environments.tabular_game import TabularGame
+from rpax.objectives.plan import distinct
 from rpax.runs.sinks import Row, Sink
 from rpax.training.problem import Problem, TrainState
 from rpax.training.trainer import Report, Trainer, learners_not_finite
@@ -172,7 +173,7 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
             for name in plan.objective.agents
             if name in report.policies
         }
-    pairings = {"lookahead": plan.lookahead_pairings, "outer": plan.outer_pairings}
+    pairings = {"lookahead": distinct(plan.lookahead_pairings), "outer": distinct(plan.outer_pairings)}
     for group, episodes in metrics.episodes.items():
         sums = metrics.episode_return_sum[group]
         row[f"{group}_episode_return"] = {

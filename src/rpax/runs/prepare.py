@@ -9,6 +9,7 @@ from rpax.errors import InputError, shown
 from rpax.objectives.catalogue import ALGORITHMS, ALIASES, algorithm
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective
+from rpax.objectives.sampling import PARTS
 from rpax.runs.config import TrainConfig
 
 #: The settings that vary a catalogue algorithm.
@@ -50,10 +51,7 @@ def prepare(
             f"network '{complete.network}' makes no sense where every state is seen, as in '{config.environment}'; "
             "use 'tabular' or 'mlp'"
         )
-    if complete.base_update == "ppo" and not complete.exact and (complete.envs or 0) % (complete.ppo_minibatches or 1):
-        raise InputError(
-            f"ppo_minibatches {complete.ppo_minibatches} does not divide envs {complete.envs}; change one of them"
-        )
+    _check_environments(complete)
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
     if complete.outer_average and complete.exact:
@@ -61,6 +59,21 @@ def prepare(
     objective = _resolve_objective(config, complete, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def _check_environments(config: TrainConfig) -> None:
+    """Whether the environments of a pairing can be divided as sampling and PPO do."""
+    parts = PARTS if config.sampling == "weighted" else 1
+    if config.exact and parts > 1:
+        raise InputError("sampling 'weighted' makes no sense in exact mode, which does not sample; drop one of them")
+    if (config.envs or 0) % parts:
+        raise InputError(f"sampling 'weighted' divides envs by {parts}, which {config.envs} cannot be; change it")
+    envs = (config.envs or 0) // parts
+    if config.base_update == "ppo" and not config.exact and envs % (config.ppo_minibatches or 1):
+        by = f" / {parts} (sampling 'weighted')" if parts > 1 else ""
+        raise InputError(
+            f"ppo_minibatches {config.ppo_minibatches} does not divide envs {config.envs}{by}; change one of them"
+        )
 
 
 def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig:

@@ -27,6 +27,7 @@ _COMMON: dict[str, Any] = {
     "manipulator_gradient": "closed-form",
     "influence": "shaped",
     "outer_average": 0.0,
+    "sampling": "uniform",
     "base_epsilon_root": 1e-5,
     "manipulator_epsilon": 1e-5,
     "base_max_norm": 0.0,

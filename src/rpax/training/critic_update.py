@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from rpax.environments.protocol import Environment, Key, SeatSpace
@@ -115,12 +116,14 @@ def _loss_and_gradient(
 ) -> tuple[Float[Array, ""], Parameters]:
     totals = []
     for pairings, chunk, targets in batches:
-        size = targets.size / targets.shape[1]
+        # Repetitions of a pairing are one batch of its critic.
+        repetitions = np.array([pairings.count(pairing) for pairing in pairings])[:, None, None]
+        size = (targets[:, 0].size * repetitions).astype(targets.dtype)
         own, give_back = jax.vjp(lambda c, p=pairings: _fold(problem, _critics_of(problem, c, p)), critics)
 
         def of_block(seen: tuple[Array, Array], target: Array, own=own, size=size):
             def loss(own: Parameters) -> Array:
-                return 0.5 * jnp.square(_apply(problem, own, seen) - target).sum() / size
+                return (0.5 * jnp.square(_apply(problem, own, seen) - target) / size).sum()
 
             return jax.value_and_grad(loss)(own)
 

@@ -1,11 +1,14 @@
 """What one update reports: a few numbers per agent and pairing, cheap enough to be computed every time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Shaped
 
+from rpax.objectives.plan import Pairing, distinct
 from rpax.policies.agent import Parameters
 from rpax.training.lookahead import LookaheadStep
 from rpax.training.manipulator_update import Influence
@@ -54,8 +57,9 @@ def step_metrics(
     if outer is not None:
         chunks["outer"] = outer.chunk
     kind = jnp.result_type(float)
-    returns = {group: chunk.episode_returns.sum(axis=(0, 2)) for group, chunk in chunks.items()}
-    episodes = {group: chunk.done.sum(axis=(0, 2)).astype(kind) for group, chunk in chunks.items()}
+    pairings = {"lookahead": problem.plan.lookahead_pairings, "outer": problem.plan.outer_pairings}
+    returns = {g: _by_pairing(chunk.episode_returns.sum(axis=(0, 2)), pairings[g]) for g, chunk in chunks.items()}
+    episodes = {g: _by_pairing(chunk.done.sum(axis=(0, 2)).astype(kind), pairings[g]) for g, chunk in chunks.items()}
     returns, episodes = problem.devices.sum((returns, episodes), after=critic_loss)
     return StepMetrics(
         base_gradient_norm={name: update.gradient_norm for name, update in updates.items()},
@@ -67,6 +71,14 @@ def step_metrics(
         episode_return_sum=returns,
         episodes=episodes,
     )
+
+
+def _by_pairing(sums: Shaped[Array, "rows ..."], rows: Sequence[Pairing]) -> Shaped[Array, "pairings ..."]:
+    """Sums over the repetitions of each pairing."""
+    pairings = distinct(rows)
+    if len(pairings) == len(rows):
+        return sums
+    return jax.ops.segment_sum(sums, np.array([pairings.index(row) for row in rows]), num_segments=len(pairings))
 
 
 def norms(gradients: Mapping[str, Parameters]) -> dict[str, Array]:

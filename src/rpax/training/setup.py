@@ -12,6 +12,7 @@ from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
+from rpax.objectives.sampling import PARTS, weighted
 from rpax.policies.agent import AgentPolicy, Parameters, make_agent_policy
 from rpax.policies.networks import CNN, GRU, MLP, Tabular
 from rpax.training.optimizers import ADAM_EPSILON, Optimizer
@@ -50,6 +51,8 @@ def make_problem(
             f"network 'cnn' needs images of one size for both seats, '{environment.name}' shows {shapes}; use 'mlp'"
         )
     plan = make_plan(objective)
+    if config.sampling == "weighted":
+        plan = weighted(plan)
     shared = environment.one_policy_for_both_seats
     if shared and environment.spaces[0] != environment.spaces[1]:
         raise InputError(f"environment '{environment.name}' shares one policy but its seats' spaces differ")
@@ -111,6 +114,8 @@ def _optimizer(kind: Any, max_norm: float | None, **adam: float) -> Optimizer:
 
 def _numbers(config: "TrainConfig", objective: Objective) -> Hyperparameters:
     values: dict[str, Any] = {name: getattr(config, name) for name in Hyperparameters.__dataclass_fields__}
+    if config.sampling == "weighted":
+        values["envs"] //= PARTS
     if not objective.manipulators:
         # Nobody differentiates through the lookahead; its first step yields the batch that the base agents learn from.
         values["lookahead"] = 1

@@ -1,0 +1,49 @@
+"""Sampling effort: in how many environments each pairing is played."""
+
+from collections.abc import Sequence
+
+from rpax.objectives.plan import Pairing, Plan, Term
+
+#: The environments of a pairing are handed out in this many parts.
+PARTS = 4
+
+
+def weighted(plan: Plan) -> Plan:
+    """``plan`` with each pairing repeated in proportion to the weights that its edges carry, at least once.
+
+    A repetition is played in 1 / ``PARTS`` of the environments of a pairing, so all together cost about what they cost
+    without. The objectives stay the same: where a learner has T terms and R repetitions of them, an edge of weight w
+    that is repeated k times enters each with w (R / T) / k, and the learner averages over R instead of T.
+    """
+    lookahead = _repetitions(plan.lookahead_pairings, plan.base_terms)
+    outer = _repetitions(plan.outer_pairings, plan.outer_terms)
+    return Plan(
+        objective=plan.objective,
+        lookahead_pairings=_repeat(plan.lookahead_pairings, lookahead),
+        outer_pairings=_repeat(plan.outer_pairings, outer),
+        base_terms={name: _repeat_terms(terms, lookahead) for name, terms in plan.base_terms.items()},
+        outer_terms={name: _repeat_terms(terms, outer) for name, terms in plan.outer_terms.items()},
+    )
+
+
+def _repetitions(pairings: Sequence[Pairing], terms: dict[str, tuple[Term, ...]]) -> list[int]:
+    """How often each pairing is repeated: ``PARTS`` times on average."""
+    weights = [0.0] * len(pairings)
+    for its in terms.values():
+        for term in its:
+            weights[term.pairing] += abs(term.weight)
+    return [max(1, round(PARTS * len(pairings) * weight / sum(weights))) for weight in weights]
+
+
+def _repeat(pairings: Sequence[Pairing], repetitions: Sequence[int]) -> tuple[Pairing, ...]:
+    return tuple(pairing for pairing, times in zip(pairings, repetitions, strict=True) for _ in range(times))
+
+
+def _repeat_terms(terms: tuple[Term, ...], repetitions: Sequence[int]) -> tuple[Term, ...]:
+    starts = [sum(repetitions[:number]) for number in range(len(repetitions))]
+    ratio = sum(repetitions[term.pairing] for term in terms) / max(1, len(terms))
+    return tuple(
+        term._replace(pairing=starts[term.pairing] + number, share=ratio / repetitions[term.pairing])
+        for term in terms
+        for number in range(repetitions[term.pairing])
+    )

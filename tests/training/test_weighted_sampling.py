@@ -1,0 +1,88 @@
+"""Training with pairings that are played in proportion to their weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rpax
+from rpax.objectives.plan import Pairing
+from rpax.runs.config import TrainConfig
+from rpax.runs.loop import metrics_row
+from rpax.training.critic_update import CriticBatch, update_critics
+from rpax.training.initial import initial_state
+from rpax.training.metrics import _by_pairing
+from rpax.training.problem import key_data
+from rpax.training.rollout import roll_out, start_streams
+from rpax.training.setup import make_problem
+from rpax.training.trainer import Trainer
+
+
+def make(sampling: str = "weighted", envs: int = 8):
+    config = TrainConfig("ad-rpg", "matrix/figure-13", sampling=sampling, envs=envs, steps=2, network="mlp").complete()
+    objective = rpax.algorithm("ad-rpg", partner_play=0.1)
+    return make_problem(config, objective, rpax.make("matrix/figure-13"))
+
+
+def test_metrics_name_each_pairing_once():
+    problem = make()
+    trainer = Trainer(problem, (0,), False, "float32")
+    _, report = trainer.advance(trainer.init(), 1)
+    row = metrics_row(problem, report, 0, 0, 1)
+    rows = problem.plan.lookahead_pairings
+    assert len(row["lookahead_episode_return"]) == len(set(rows)) == 8 < len(rows)
+    # Episodes of one step: every environment of every repetition ends one in each of two steps.
+    expected = [rows.count(pairing) * problem.numbers.envs * 2 for pairing in dict.fromkeys(rows)]
+    np.testing.assert_array_equal(report.metrics.episodes["lookahead"][0], expected)
+
+
+def test_sums_over_repetitions():
+    p, q = Pairing("a", "b"), Pairing("b", "a")
+    sums = jnp.array([[1.0, 2.0], [10.0, 20.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(_by_pairing(sums, (p, p, q)), [[11.0, 22.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(_by_pairing(sums[:2], (p, q)), sums[:2])
+
+
+@pytest.mark.parametrize("repetitions", [2, 4])
+def test_a_critic_learns_from_repetitions_as_from_one_batch(repetitions):
+    problem = make("uniform")
+    state = initial_state(problem, key_data(0), exact=False)
+    pairing = problem.plan.all_pairings[3]
+    everyone = {**state.base, **state.manipulators}
+    streams = start_streams(problem.stage, key_data(1), 1, 8)
+    chunk, _ = roll_out(problem.stage, problem.players, everyone, (pairing,), key_data(2), streams, 6)
+    targets = jax.random.normal(jax.random.key(3), chunk.rewards.shape)
+
+    def divided(leaf):
+        """[time, 1, envs, …] as [time, repetitions, a part of envs, …]."""
+        return leaf.reshape(leaf.shape[0], repetitions, -1, *leaf.shape[3:])
+
+    parts = jax.tree.map(divided, chunk._replace(last=None))
+    one, other = (
+        update_critics(problem, key_data(4), state, [batch])
+        for batch in (
+            CriticBatch((pairing,), chunk, targets),
+            CriticBatch((pairing,) * repetitions, parts, divided(targets)),
+        )
+    )
+    for leaf, its in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(leaf, its, rtol=1e-5, atol=1e-7)
+    moved = jax.tree.map(lambda leaf, before: np.abs(leaf - before).max(), one[0], state.critics)
+    assert min(jax.tree.leaves(moved)) > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"exact": True}, "makes no sense in exact mode"),
+        ({"envs": 6}, "divides envs by 4, which 6 cannot be"),
+        (
+            {"envs": 8, "base_update": "ppo", "ppo_minibatches": 4},
+            r"does not divide envs 8 / 4 \(sampling 'weighted'\)",
+        ),
+        ({"sampling": "equal"}, "give one of uniform, weighted"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings, message):
+    with pytest.raises(rpax.InputError, match=message):
+        rpax.train("sp", "matrix/figure-13", **{"sampling": "weighted", **settings})
