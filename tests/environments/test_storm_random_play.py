@@ -63,6 +63,16 @@ def test_coins_are_conserved(name):
 
 
 @pytest.mark.parametrize("name", GAMES)
+def test_what_is_stored_of_observations_gives_them_back(name):
+    state, _, _, seen = (jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), part) for part in played(name))
+    env = make_storm(name)
+    stored = jax.jit(jax.vmap(env.observe_encoded))(state)
+    for encoding, numbers, view in zip(env.encodings, stored, seen, strict=True):
+        assert numbers.shape[1] == encoding.size == (207 if name in BY_THEMSELVES else 198)
+        np.testing.assert_array_equal(encoding.decode(numbers), view)
+
+
+@pytest.mark.parametrize("name", GAMES)
 def test_frozen_agents_do_not_move(name):
     state, _, transition, _ = played(name)
     frozen = (state.frozen > 1) & ~transition.done

@@ -30,7 +30,7 @@ from rpax.environments.storm.grid import (
     beam_cells,
     inside,
 )
-from rpax.environments.storm.view import OBSERVATION_SIZE, observe_seat
+from rpax.environments.storm.view import OBSERVATION_SIZE, encoding, kept_entries, observe_seat
 from rpax.errors import InputError, shown
 
 LEFT, RIGHT, FORWARD, INTERACT = range(4)
@@ -98,6 +98,10 @@ class Storm(Environment):
         fits_a_byte = rules.interaction or rules.horizon < 2**7
         space = SeatSpace((OBSERVATION_SIZE,), len(names), jnp.int8 if fits_a_byte else jnp.int16, names)
         self.spaces = (space, space)
+        shared = not rules.interaction
+        stored = encoding(shared, space.observation_dtype)
+        self._kept = kept_entries(shared)
+        self.encodings = (stored, stored)
 
     def reset(self, key: Key) -> StormState:
         """A new episode: coins laid out, agents on opposite spawns."""
@@ -138,10 +142,18 @@ class Storm(Environment):
 
     def observe(self, state: StormState) -> tuple[Shaped[Array, " 256"], Shaped[Array, " 256"]]:
         """Each seat's window and inventories, 256 numbers; see :mod:`rpax.environments.storm.view`."""
+        return self._observe(state, np.arange(OBSERVATION_SIZE))
+
+    def observe_encoded(self, state: StormState) -> tuple[Shaped[Array, " stored"], Shaped[Array, " stored"]]:
+        """The entries from which all others follow."""
+        return self._observe(state, self._kept)
+
+    def _observe(self, state: StormState, entries: Int[np.ndarray, " some"]) -> tuple[Array, Array]:
         seen = [
             observe_seat(
                 state,
                 seat,
+                entries,
                 cells_are_shared=not self.rules.interaction,
                 other_is_hidden=not self.rules.sees_other,
                 dtype=self.spaces[seat].observation_dtype,

@@ -10,12 +10,16 @@ What can be seen has a *code* that is linear in where it is: 90 × (steps to the
 Cells that show differ by at most four steps, so no two codes are equal by accident, and an entry of the window is 1
 where its own code is among those of the things there are. Codes come out of a sum, which XLA computes once; what comes
 out of an elementwise expression it would compute anew for each of the 256 numbers.
+
+Training stores only the entries that are neither constant nor follow from others (:func:`kept_entries`): the other is
+where a facing is, and where agents cannot share cells the own cell always shows oneself.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Int8, Int16, Shaped
 
+from rpax.environments.encoding import Encoding
 from rpax.environments.storm.grid import COIN_CELLS, MIDDLE, SIZE, StormState, ahead_of, beam_cells, inside, left_of
 
 CHANNELS = ("self", "other", "red", "blue", "wall", "beam", "facing +0", "facing +1", "facing +2", "facing +3")
@@ -31,16 +35,48 @@ _TO_LEFT, _TO_FRONT = _CELL // SIZE - MIDDLE, _CELL % SIZE
 #: The code of each entry; no thing has that of an entry behind the window.
 _CODE = np.where(_ENTRY < WINDOW_SIZE, _LEFT * _TO_LEFT + _AHEAD * _TO_FRONT + _CHANNEL, -_NOTHING).astype(np.int16)
 _IS_WALL_ENTRY = (_CHANNEL == WALL) & (_ENTRY < WINDOW_SIZE)
+_OWN_CELL = MIDDLE * SIZE
+
+
+def kept_entries(cells_are_shared: bool) -> Int[np.ndarray, " kept"]:
+    """The entries from which all others follow."""
+    in_window = _ENTRY < WINDOW_SIZE
+    needed = ~in_window | (_CHANNEL > OTHER)
+    if cells_are_shared:
+        return _ENTRY[needed | (_OWN_CELL * len(CHANNELS) + SELF == _ENTRY)]
+    return _ENTRY[needed & ~(in_window & (_CELL == _OWN_CELL))]
+
+
+def encoding(cells_are_shared: bool, dtype: np.dtype | type) -> Encoding:
+    """How an observation comes out of its :func:`kept entries <kept_entries>`."""
+    kept = kept_entries(cells_are_shared)
+    shows_other = (_CHANNEL[kept] >= FACING) & (kept < WINDOW_SIZE)
+    pairs = [
+        (entry, column)
+        for column, entry in enumerate(kept)
+        for entry in ([_CELL[entry] * len(CHANNELS) + OTHER, entry] if shows_other[column] else [entry])
+    ]
+    rows, columns = np.array(pairs, np.int32).T
+    constant = np.zeros(OBSERVATION_SIZE, np.int32)
+    constant[_OWN_CELL * len(CHANNELS) + SELF] = not cells_are_shared
+    return Encoding(rows, columns, np.ones(len(rows), np.int32), constant, len(kept), dtype)
 
 
 def observe_seat(
-    state: StormState, seat: int, *, cells_are_shared: bool, other_is_hidden: bool, dtype: np.dtype | type
-) -> Shaped[Array, " 256"]:
+    state: StormState,
+    seat: int,
+    entries: Int[np.ndarray, " some"] = _ENTRY,
+    *,
+    cells_are_shared: bool,
+    other_is_hidden: bool,
+    dtype: np.dtype | type,
+) -> Shaped[Array, " some"]:
     """One seat's observation.
 
     Args:
         state: the game.
         seat: who looks.
+        entries: which of the 256 numbers.
         cells_are_shared: whether agents can stand on each other and on coins (in ``independent``).
         other_is_hidden: whether the other agent, and what it holds, is left out.
         dtype: the integer type of the result.
@@ -48,10 +84,10 @@ def observe_seat(
     ahead, left = ahead_of(state.facing[seat]), left_of(state.facing[seat])
     cells, channels = _things(state, seat, cells_are_shared, other_is_hidden)
     codes = _codes(cells - state.position[seat], channels, ahead, left)
-    window = (codes[:, None] == _CODE).any(axis=0) | _wall(state.position[seat], ahead, left)
+    window = (codes[:, None] == _CODE[entries]).any(axis=0) | _wall(state.position[seat], ahead, left, entries)
     observation = window.astype(dtype)
     for place, number in enumerate(_holdings(state, seat, other_is_hidden), WINDOW_SIZE):
-        observation = jnp.where(place == _ENTRY, number.astype(dtype), observation)
+        observation = jnp.where(place == entries, number.astype(dtype), observation)
     return observation
 
 
@@ -84,12 +120,14 @@ def _codes(
     return (things * weights).sum(axis=1, dtype=jnp.int16)
 
 
-def _wall(position: Int8[Array, "2"], ahead: Int8[Array, "2"], left: Int8[Array, "2"]) -> Bool[Array, " 256"]:
+def _wall(
+    position: Int8[Array, "2"], ahead: Int8[Array, "2"], left: Int8[Array, "2"], entries: Int[np.ndarray, " some"]
+) -> Bool[Array, " some"]:
     """Which entries are walls: those of the wall channel more than ``MIDDLE`` steps from the middle of the grid."""
-    from_middle = position - MIDDLE
-    to_front = (from_middle * ahead).sum(dtype=jnp.int8) + np.where(_IS_WALL_ENTRY, _TO_FRONT, -SIZE).astype(np.int8)
+    from_middle, is_wall = position - MIDDLE, _IS_WALL_ENTRY[entries]
+    to_front = (from_middle * ahead).sum(dtype=jnp.int8) + np.where(is_wall, _TO_FRONT[entries], -SIZE).astype(np.int8)
     to_left = (from_middle * left).sum(dtype=jnp.int8)
-    sideways = np.where(_IS_WALL_ENTRY, _TO_LEFT, 0).astype(np.int8)
+    sideways = np.where(is_wall, _TO_LEFT[entries], 0).astype(np.int8)
     outside = (sideways + to_left > MIDDLE) | (sideways + to_left < -MIDDLE)
     return (to_front > MIDDLE) | outside
 
