@@ -34,13 +34,14 @@ def objectives(plan):
 def test_the_objectives_stay_the_same(name, options):
     plan = make_plan(algorithm(name, **options))
     for learner, expected in objectives(plan).items():
-        assert objectives(weighted(plan))[learner] == pytest.approx(expected)
+        assert objectives(weighted(plan)[0])[learner] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_pairings_play_in_proportion_to_their_weights_and_at_least_a_little(name, options):
     plan = make_plan(algorithm(name, **options))
-    spread = weighted(plan)
+    spread, parts = weighted(plan)
+    assert PARTS % parts == 0
     for field, terms in (("lookahead_pairings", plan.base_terms), ("outer_pairings", plan.outer_terms)):
         pairings, rows = getattr(plan, field), getattr(spread, field)
         assert distinct(rows) == pairings
@@ -48,7 +49,18 @@ def test_pairings_play_in_proportion_to_their_weights_and_at_least_a_little(name
         for term in (term for its in terms.values() for term in its):
             weights[term.pairing] += abs(term.weight)
         for pairing, weight in zip(pairings, weights, strict=True):
-            ideal = PARTS * len(pairings) * weight / sum(weights)
+            ideal = parts * len(pairings) * weight / sum(weights)
             assert rows.count(pairing) >= 1
-            assert abs(rows.count(pairing) - max(1, ideal)) <= 0.5
+            assert abs(rows.count(pairing) - max(parts / PARTS, ideal)) <= 0.5 * parts / PARTS
     assert spread.all_pairings == plan.all_pairings
+
+
+def test_environments_are_not_divided_further_than_proportions_need():
+    alone, parts = weighted(make_plan(algorithm("sp")))
+    assert (len(alone.lookahead_pairings), parts) == (1, 1)
+    # Weights 0.8 with manipulators and 0.1 + 0.1 without: 6 and 2 of 4 parts, that is 3 and 1 of 2.
+    plan, parts = weighted(make_plan(algorithm("ad-rpg", partner_play=0.1, crossplay_weight=0.25)))
+    assert parts == 2
+    assert (
+        sorted(plan.lookahead_pairings.count(pairing) for pairing in set(plan.lookahead_pairings)) == [1] * 4 + [3] * 4
+    )

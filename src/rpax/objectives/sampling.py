@@ -1,5 +1,6 @@
 """Sampling effort: in how many environments each pairing is played."""
 
+import math
 from collections.abc import Sequence
 
 from rpax.objectives.plan import Pairing, Plan, Term
@@ -8,22 +9,28 @@ from rpax.objectives.plan import Pairing, Plan, Term
 PARTS = 4
 
 
-def weighted(plan: Plan) -> Plan:
+def weighted(plan: Plan) -> tuple[Plan, int]:
     """``plan`` with each pairing repeated in proportion to the weights that its edges carry, at least once.
 
-    A repetition is played in 1 / ``PARTS`` of the environments of a pairing, so all together cost about what they cost
-    without. The objectives stay the same: where a learner has T terms and R repetitions of them, an edge of weight w
-    that is repeated k times enters each with w (R / T) / k, and the learner averages over R instead of T.
+    The objectives stay the same: where a learner has T terms and R repetitions of them, an edge of weight w that is
+    repeated k times enters each with w (R / T) / k, and the learner averages over R instead of T.
+
+    Returns:
+        The plan, and by how much the environments of a pairing are to be divided for each repetition, so that all
+        together are about as many as without: ``PARTS``, or less if that divides them in the same proportions.
     """
     lookahead = _repetitions(plan.lookahead_pairings, plan.base_terms)
     outer = _repetitions(plan.outer_pairings, plan.outer_terms)
-    return Plan(
+    common = math.gcd(PARTS, *lookahead, *outer)
+    lookahead, outer = ([times // common for times in group] for group in (lookahead, outer))
+    spread = Plan(
         objective=plan.objective,
         lookahead_pairings=_repeat(plan.lookahead_pairings, lookahead),
         outer_pairings=_repeat(plan.outer_pairings, outer),
         base_terms={name: _repeat_terms(terms, lookahead) for name, terms in plan.base_terms.items()},
         outer_terms={name: _repeat_terms(terms, outer) for name, terms in plan.outer_terms.items()},
     )
+    return spread, PARTS // common
 
 
 def _repetitions(pairings: Sequence[Pairing], terms: dict[str, tuple[Term, ...]]) -> list[int]:

@@ -12,7 +12,7 @@ from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
-from rpax.objectives.sampling import PARTS, weighted
+from rpax.objectives.sampling import weighted
 from rpax.policies.agent import AgentPolicy, Parameters, make_agent_policy
 from rpax.policies.networks import CNN, GRU, MLP, Tabular
 from rpax.training.optimizers import ADAM_EPSILON, Optimizer
@@ -51,8 +51,9 @@ def make_problem(
             f"network 'cnn' needs images of one size for both seats, '{environment.name}' shows {shapes}; use 'mlp'"
         )
     plan = make_plan(objective)
+    parts = 1
     if config.sampling == "weighted":
-        plan = weighted(plan)
+        plan, parts = weighted(plan)
     shared = environment.one_policy_for_both_seats
     if shared and environment.spaces[0] != environment.spaces[1]:
         raise InputError(f"environment '{environment.name}' shares one policy but its seats' spaces differ")
@@ -69,7 +70,7 @@ def make_problem(
         policies=policies,
         fixed={name: _in_precision(parameters, config.precision) for name, (_, parameters) in fixed.items()},
         critic=_critic_network(config),
-        numbers=_numbers(config, objective),
+        numbers=_numbers(config, objective, parts),
         base_optimizer=_optimizer(
             config.base_optimizer, config.base_max_norm, epsilon_root=config.base_epsilon_root or 0.0
         ),
@@ -112,10 +113,9 @@ def _optimizer(kind: Any, max_norm: float | None, **adam: float) -> Optimizer:
     return Optimizer(kind, max_norm or None, **adam)
 
 
-def _numbers(config: "TrainConfig", objective: Objective) -> Hyperparameters:
+def _numbers(config: "TrainConfig", objective: Objective, parts: int) -> Hyperparameters:
     values: dict[str, Any] = {name: getattr(config, name) for name in Hyperparameters.__dataclass_fields__}
-    if config.sampling == "weighted":
-        values["envs"] //= PARTS
+    values["envs"] //= parts
     if not objective.manipulators:
         # Nobody differentiates through the lookahead; its first step yields the batch that the base agents learn from.
         values["lookahead"] = 1
