@@ -27,8 +27,24 @@ SUITE = {
     "STORM": "ad-rpg storm --envs 64 256",
     "STORM, self-play": "sp storm --envs 256 3072",
     "Hanabi": "ad-rpg hanabi/3x3 --envs 16",
+    "growth, environments": "ad-rpg overcooked/coord_ring --envs 8 32 128",
+    "growth, lookahead": "ad-rpg overcooked/coord_ring --envs 16 --lookahead 1 2 4",
+    **{
+        f"growth, population {size}": f"ad-rpg overcooked/coord_ring --envs 16 --population {size}"
+        for size in (2, 3, 4)
+    },
+    **{
+        f"growth, layers of {size}": f"ad-rpg overcooked/coord_ring --envs 16 --hidden-sizes {size} {size}"
+        for size in (32, 128, 256)
+    },
 }
 FOLDER = pathlib.Path(__file__).parent / "results"
+
+
+def commit_of_checkout() -> str:
+    """The commit that is measured, ``-dirty`` if files were changed since."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=FOLDER).stdout.strip()
 
 
 def main() -> None:
@@ -48,7 +64,11 @@ def main() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "rpax", "bench", *rest], stdout=subprocess.PIPE, check=True, text=True
         )
-        results[title] = {"command": f"rpax bench {arguments}", **json.loads(done.stdout)}
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True, cwd=FOLDER
+        )
+        about = {"command": f"rpax bench {arguments}", "commit": commit.stdout.strip()}
+        results[title] = {**about, **json.loads(done.stdout)}
         FOLDER.mkdir(exist_ok=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
         print(f"written to {path}", file=sys.stderr)

@@ -83,7 +83,8 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
     start = time.perf_counter()
     compiled = trainer.lower(state).compile()
     compile_seconds = time.perf_counter() - start
-    times = _time_updates(trainer, repetitions)
+    with trainer.precision_context():
+        times = _time_updates(compiled, state, repetitions)
     per_update = statistics.median(times)
     memory = compiled.memory_analysis()
     steps = 0 if config.exact else env_steps_of_update(problem) * len(trainer.seeds)
@@ -209,16 +210,17 @@ def env_steps_of_update(problem: Problem) -> int:
     return pairings * numbers.envs * numbers.steps
 
 
-def _time_updates(trainer: Trainer, repetitions: int) -> list[float]:
+def _time_updates(advance: Callable[..., Any], state: TrainState, repetitions: int) -> list[float]:
     """Seconds per update of each repetition, after a warm-up that also chooses how many updates one takes."""
-    state = trainer.advance(trainer.init(), 1)[0]
+    state = advance(state, jnp.asarray(1, jnp.int32))[0]
     start = time.perf_counter()
-    state, _ = jax.block_until_ready(trainer.advance(state, 3))
+    state, _ = jax.block_until_ready(advance(state, jnp.asarray(3, jnp.int32)))
     updates = max(1, round(3 * _LEAST_SECONDS / (time.perf_counter() - start)))
+    count = jnp.asarray(updates, jnp.int32)
     times = []
     for _ in range(repetitions):
         start = time.perf_counter()
-        state, _ = jax.block_until_ready(trainer.advance(state, updates))
+        state, _ = jax.block_until_ready(advance(state, count))
         times.append((time.perf_counter() - start) / updates)
     return times
 

@@ -38,12 +38,16 @@ class Command:
     """Steps of a rollout chunk (default: the preset's)."""
     network: Literal["tabular", "mlp", "cnn", "gru"] = "mlp"
     """Policies and critics."""
+    hidden_sizes: tuple[int, ...] | None = None
+    """Their hidden layers (default: the preset's)."""
     manipulator_gradient: Literal["closed-form", "autodiff", "both"] = "closed-form"
     """How the manipulators' gradient is taken."""
     exact: tyro.conf.FlagCreatePairsOff[bool] = False
     """Exact gradients instead of sampled play."""
     base_update: Literal["pg", "ppo"] = "pg"
     """The base agents' real step."""
+    sampling: Literal["uniform", "weighted"] | None = None
+    """How environments are shared out among pairings (default: the preset's)."""
     population: int | None = None
     """N of AD (default: the preset's)."""
     option: Annotated[
@@ -120,6 +124,8 @@ class Command:
             envs=envs,
             steps=self.steps,
             network=self.network,
+            hidden_sizes=self.hidden_sizes,
+            sampling=self.sampling,
             base_update=self.base_update,
             population=self.population,
             environment_options=parse_options(self.option),

@@ -135,10 +135,12 @@ _STORM_FAST = _STORM_PAPER | {
     "outer_average": 0.98,
     "crossplay_weight": 0.5,
     "partner_play": 0.05,
+    "sampling": "weighted",
     "updates": 2000,
 }
 _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
     "envs": 16,
+    "sampling": "weighted",
     "base_update": "ppo",
     "base_rate": 5e-4,
     "base_epsilon_root": 1e-10,

@@ -64,10 +64,16 @@ class Devices:
 ONE_DEVICE = Devices()
 
 
-def mesh_for(envs: int) -> Mesh | None:
-    """As many devices as divide ``envs`` and get at least 8 each; ``None`` for one device."""
+def mesh_for(envs: int, repetitions: float = 1.0) -> Mesh | None:
+    """As many devices as divide ``envs`` and get at least 8 of each pairing's; ``None`` for one device.
+
+    Args:
+        envs: environments of each repetition of a pairing.
+        repetitions: how often a pairing is repeated on average.
+    """
     devices = jax.local_devices()
-    count = max((n for n in range(1, len(devices) + 1) if envs % n == 0 and envs // n >= _LEAST_ENVS), default=1)
+    fitting = [n for n in range(1, len(devices) + 1) if envs % n == 0 and repetitions * envs >= n * _LEAST_ENVS]
+    count = max(fitting, default=1)
     return None if count == 1 else Mesh(np.array(devices[:count]), (_AXIS,))
 
 

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int
 
 from rpax.environments.tabular_game import TabularGame
+from rpax.objectives.plan import distinct
 from rpax.policies.agent import Parameters
 from rpax.training.exact_step import exact_step, returns_of
 from rpax.training.initial import initial_state
@@ -116,7 +117,10 @@ class Trainer:
         # Tables and the minibatches of PPO are too small to be worth dividing (docs/performance.md); a derivative by
         # autodiff would have to go through the exchanges.
         too_small = isinstance(self.problem.environment, TabularGame) or numbers.base_update == "ppo"
-        return None if too_small or numbers.manipulator_gradient == "autodiff" else mesh_for(numbers.envs)
+        if too_small or numbers.manipulator_gradient == "autodiff":
+            return None
+        rows = self.problem.plan.lookahead_pairings
+        return mesh_for(numbers.envs, len(rows) / len(distinct(rows)))
 
     def on_each_device(self, function: Callable[..., Any], *, returns_state: bool) -> Callable[..., Any]:
         """``function(problem, state, …)`` of all seeds as a function of ``(state, …)``, run on every device.
