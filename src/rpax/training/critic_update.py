@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from rpax.environments.protocol import Environment, Key, SeatSpace
 from rpax.estimators.advantages import discounted_advantages
-from rpax.objectives.plan import Pairing
+from rpax.objectives.plan import Pairing, distinct
 from rpax.policies.agent import Parameters
 from rpax.policies.folding import fold
 from rpax.slices import take_static
@@ -37,7 +37,7 @@ def values(
 ) -> Float[Array, "time_plus_1 pairings envs 2"]:
     """V of both seats before every step of the chunk and after the last one."""
     assert chunk.last is not None, "critics look at whole chunks"
-    own = _fold(problem, _critics_of(problem, critics, pairings))
+    own = _critics_of(problem, critics, pairings)
     steps = map_over_blocks(lambda seen: _apply(problem, own, seen), _blocks(chunk), chunk.observations)
     end = _apply(problem, own, (chunk.last[0][None], chunk.last[1][None]))
     return jnp.concatenate([steps, end])
@@ -119,7 +119,7 @@ def _loss_and_gradient(
         # Repetitions of a pairing are one batch of its critic.
         repetitions = np.array([pairings.count(pairing) for pairing in pairings])[:, None, None]
         size = (targets[:, 0].size * repetitions).astype(targets.dtype)
-        own, give_back = jax.vjp(lambda c, p=pairings: _fold(problem, _critics_of(problem, c, p)), critics)
+        own, give_back = jax.vjp(lambda c, p=pairings: _critics_of(problem, c, p), critics)
 
         def of_block(seen: tuple[Array, Array], target: Array, own=own, size=size):
             def loss(own: Parameters) -> Array:
@@ -137,9 +137,15 @@ def _blocks(chunk: Chunk) -> int:
 
 
 def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairing]) -> Parameters:
-    everyone = problem.plan.all_pairings
-    chosen = [everyone.index(pairing) for pairing in pairings]
-    return jax.tree.map(lambda leaf: take_static(leaf, chosen, 0), critics)
+    """The critic of each pairing, stacked, as :func:`_apply` takes them."""
+    everyone, once = problem.plan.all_pairings, distinct(pairings)
+    chosen = [everyone.index(pairing) for pairing in once]
+    own = _fold(problem, jax.tree.map(lambda leaf: take_static(leaf, chosen, 0), critics))
+    if len(once) == len(pairings):
+        return own
+    # As a product, since the derivative of slices would be a sum of many zeros.
+    repeat = np.array([[row == pairing for pairing in once] for row in pairings])
+    return jax.tree.map(lambda leaf: jnp.tensordot(repeat.astype(leaf.dtype), leaf, 1, precision="highest"), own)
 
 
 def _fold(problem: Problem, own: Parameters) -> Parameters:
