@@ -217,8 +217,8 @@ def pairing_returns(problem: Problem, parameters: dict[str, Parameters]) -> Arra
 
 def _all_finite(tree: Any) -> Bool[Array, " seeds"]:
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    checks = [jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1) for leaf in leaves]
-    return functools.reduce(jnp.logical_and, checks)
+    # Side by side they are checked by one small program instead of one each, which all have to be compiled.
+    return jnp.isfinite(jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)).all(axis=1)
 
 
 def one_seed(tree: Any, index: int) -> Any:
