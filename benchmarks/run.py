@@ -64,10 +64,7 @@ def main() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "rpax", "bench", *rest], stdout=subprocess.PIPE, check=True, text=True
         )
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True, cwd=FOLDER
-        )
-        about = {"command": f"rpax bench {arguments}", "commit": commit.stdout.strip()}
+        about = {"command": f"rpax bench {arguments}", "commit": commit_of_checkout()}
         results[title] = {**about, **json.loads(done.stdout)}
         FOLDER.mkdir(exist_ok=True)
         path.write_text(json.dumps(results, indent=1) + "\n")

@@ -92,7 +92,9 @@ def main() -> None:
     options = parser.parse_args()
     trainers = {kind: trainer_of(options.environment, kind) for kind in KINDS}
     seconds = seconds_of_an_update(trainers)
-    found: dict[str, Any] = {"command": f"python benchmarks/sampling_effort.py --environment {options.environment}"}
+    updates = " ".join(map(str, options.updates))
+    command = f"python benchmarks/sampling_effort.py --environment {options.environment} --updates {updates}"
+    found: dict[str, Any] = {"command": command, "batches": BATCHES}
     found["processor_seconds_of_an_update"] = {kind: round(s, 3) for kind, s in seconds.items()}
     states, done = trainers["uniform"].init(), 0
     for update in sorted(options.updates):

@@ -4,6 +4,7 @@ Names are imported when they are first used, so that ``import rpax`` and ``rpax 
 """
 
 import importlib
+import time
 from typing import TYPE_CHECKING
 
 from rpax._version import __version__
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from rpax.runs.run import load as load
     from rpax.runs.run import resume as resume
     from rpax.runs.run import train as train
+
+#: When this process began to use the package, in seconds as file times are.
+IMPORTED_AT = time.time()
 
 #: public name -> module that defines it
 _PUBLIC = {

@@ -74,10 +74,12 @@ def test_a_damaged_file_is_replaced(folder):
     expected = train(trainer_of())
     (file,) = (folder / "traced").iterdir()
     content = file.read_bytes()
-    for damaged in (b"", content[: len(content) // 2]):
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    for damaged in (b"", content[:middle], flipped):
         file.write_bytes(damaged)
         assert_same(train(trainer_of()), expected)
-        assert len(file.read_bytes()) == len(content)
+        assert file.read_bytes() != damaged
 
 
 def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(folder):
@@ -93,6 +95,44 @@ def test_nothing_is_kept_of_what_is_not_known_by_settings_alone():
     rpax.register("mine/kept", lambda name: rpax.make("matrix/figure-2"), tabular=True)
     config, objective = prepare(TrainConfig("sp", "mine/kept", exact=True))
     assert TracedPrograms.of(config, make_problem(config, objective, make_environment(config))) is None
+
+
+def test_nothing_is_kept_of_source_that_changed_since_it_was_imported(monkeypatch):
+    config, objective = prepare(TrainConfig("sp", "matrix/figure-2", exact=True))
+    problem = make_problem(config, objective, make_environment(config))
+    assert TracedPrograms.of(config, problem) is not None
+    monkeypatch.setattr(rpax, "IMPORTED_AT", 0.0)
+    assert TracedPrograms.of(config, problem) is None
+
+
+def test_what_cannot_be_exported_is_compiled_all_the_same(folder, monkeypatch):
+    expected = train(trainer_of())
+    (file,) = (folder / "traced").iterdir()
+    file.unlink()
+    monkeypatch.setattr("jax.export.export", refuse)
+    assert_same(train(trainer_of()), expected)
+    assert not list((folder / "traced").iterdir())
+
+
+def test_sampled_training_compiles_once(folder):
+    config, objective = prepare(TrainConfig("at-rpg", "matrix/figure-2", envs=4))
+    trainer = make_trainer(config, make_problem(config, objective, make_environment(config)))
+    state, _ = trainer.advance(trainer.init(), 1)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    for updates in (2, 1):
+        state, _ = trainer.advance(state, updates)
+    assert not compiled
+    jax.jit(lambda x: x + 123)(1)
+    assert compiled
+
+
+def test_the_cache_can_be_switched_off(monkeypatch):
+    assert folder_in_use() is not None
+    monkeypatch.setenv("RPAX_CACHE", "off")
+    assert folder_in_use() is None
 
 
 def test_nothing_is_kept_where_the_cache_is_off():

@@ -9,6 +9,7 @@ import rpax
 from rpax.objectives.plan import Pairing
 from rpax.runs.config import TrainConfig
 from rpax.runs.loop import metrics_row
+from rpax.runs.prepare import prepare
 from rpax.training.critic_update import CriticBatch, update_critics
 from rpax.training.initial import initial_state
 from rpax.training.metrics import _by_pairing
@@ -16,6 +17,9 @@ from rpax.training.problem import key_data
 from rpax.training.rollout import roll_out, start_streams
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer
+
+#: With these, pairings are repeated three times and once.
+WEIGHTS = {"partner_play": 0.1, "crossplay_weight": 0.25}
 
 
 def make(sampling: str = "weighted", envs: int = 8):
@@ -75,14 +79,23 @@ def test_a_critic_learns_from_repetitions_as_from_one_batch(repetitions):
     ("settings", "message"),
     [
         ({"exact": True}, "makes no sense in exact mode"),
-        ({"envs": 6}, "divides envs by 4, which 6 cannot be"),
-        (
-            {"envs": 8, "base_update": "ppo", "ppo_minibatches": 4},
-            r"does not divide envs 8 / 4 \(sampling 'weighted'\)",
-        ),
+        ({"envs": 5}, "divides envs by 2, which 5 cannot be"),
+        ({"envs": 8, "base_update": "ppo", "ppo_minibatches": 8}, "ppo_minibatches 8 does not divide envs 8 / 2"),
         ({"sampling": "equal"}, "give one of uniform, weighted"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, message):
     with pytest.raises(rpax.InputError, match=message):
-        rpax.train("sp", "matrix/figure-13", **{"sampling": "weighted", **settings})
+        rpax.train("ad-rpg", "matrix/figure-13", **WEIGHTS, **{"sampling": "weighted", **settings})
+
+
+@pytest.mark.parametrize(("envs", "sampling"), [(64, "weighted"), (6, "uniform")])
+def test_the_presets_choice_gives_way_to_a_number_of_environments(envs, sampling):
+    config, _ = prepare(TrainConfig("ad-rpg", "storm", envs=envs))
+    assert config.sampling == sampling
+
+
+def test_one_pairing_is_not_divided():
+    config, objective = prepare(TrainConfig("sp", "storm", envs=2))
+    problem = make_problem(config, objective, rpax.make("storm"))
+    assert (config.sampling, problem.numbers.envs, len(problem.plan.lookahead_pairings)) == ("weighted", 2, 1)

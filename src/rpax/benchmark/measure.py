@@ -44,7 +44,8 @@ class Measurement:
         steps: steps of a chunk.
         manipulator_gradient: closed form or autodiff.
         compile_seconds: tracing, lowering and compiling the update, nothing cached.
-        warm_start_seconds: from nothing in this process to the first update done, with a filled compilation cache.
+        cold_start_seconds: from nothing in this process to the first update done, nothing cached.
+        warm_start_seconds: the same with filled caches of compiled and traced programs.
         seconds_per_update: median over the repetitions, all seeds together.
         slowest: of the repetitions.
         fastest: of the repetitions.
@@ -58,6 +59,7 @@ class Measurement:
     steps: int
     manipulator_gradient: str
     compile_seconds: float
+    cold_start_seconds: float | None
     warm_start_seconds: float | None
     seconds_per_update: float
     slowest: float
@@ -87,14 +89,16 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
         times = _time_updates(compiled, state, repetitions)
     per_update = statistics.median(times)
     memory = compiled.memory_analysis()
+    cold, warm = _starts(trainer) if phases and not config.exact else (None, None)
     steps = 0 if config.exact else env_steps_of_update(problem) * len(trainer.seeds)
     return Measurement(
         lookahead=problem.numbers.lookahead,
-        envs=problem.numbers.envs,
+        envs=config.envs or 0,
         steps=problem.numbers.steps,
         manipulator_gradient=problem.numbers.manipulator_gradient,
         compile_seconds=compile_seconds,
-        warm_start_seconds=_warm_start(trainer) if phases and not config.exact else None,
+        cold_start_seconds=cold,
+        warm_start_seconds=warm,
         seconds_per_update=per_update,
         slowest=max(times),
         fastest=min(times),
@@ -104,22 +108,22 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
     )
 
 
-def _warm_start(trainer: Trainer) -> float:
-    """Fill a compilation cache, forget everything in this process, and start again from the cache."""
+def _starts(trainer: Trainer) -> tuple[float, float]:
+    """Seconds of a start with an empty cache, and of another from what it left, this process having forgotten all."""
     with tempfile.TemporaryDirectory() as folder:
         before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
         jax.config.update("jax_enable_compilation_cache", True)
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         try:
-            seconds = 0.0
+            seconds = []
             for _ in ("fill the cache", "start from it"):
                 _forget_programs()
                 fresh = dataclasses.replace(trainer)
                 start = time.perf_counter()
                 jax.block_until_ready(fresh.advance(fresh.init(), 1))
-                seconds = time.perf_counter() - start
-            return seconds
+                seconds.append(time.perf_counter() - start)
+            return seconds[0], seconds[1]
         finally:
             for name, value in before.items():
                 jax.config.update(name, value)

@@ -92,6 +92,7 @@ class Command:
             "environment": self.environment,
             "base_update": self.base_update,
             "network": _network(prepared[0][0]),
+            "sampling": prepared[0][0].sampling,
             "seeds": self.seeds,
             "exact": self.exact,
             "machine": machine(),

@@ -12,8 +12,10 @@ PARTS = 4
 def weighted(plan: Plan) -> tuple[Plan, int]:
     """``plan`` with each pairing repeated in proportion to the weights that its edges carry, at least once.
 
-    The objectives stay the same: where a learner has T terms and R repetitions of them, an edge of weight w that is
-    repeated k times enters each with w (R / T) / k, and the learner averages over R instead of T.
+    The expected policy gradients stay the same: where a learner has T terms and R repetitions of them, an edge of
+    weight w that is repeated k times enters each with w (R / T) / k, and the learner averages over R instead of T.
+    Two things are averaged over the mixture that is played instead of over terms: the scale by which advantages are
+    normalised (all weights being nearly equal then, normalised gradients are larger), and the entropy bonus.
 
     Returns:
         The plan, and by how much the environments of a pairing are to be divided for each repetition, so that all

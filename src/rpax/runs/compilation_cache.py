@@ -37,7 +37,8 @@ def use_compilation_cache() -> None:
 def folder_in_use() -> pathlib.Path | None:
     """Where JAX keeps compiled programs now, ours or the user's; ``None`` if it keeps none, or not on a disk."""
     folder = getattr(jax.config, "jax_compilation_cache_dir", None)
-    if not folder or "://" in folder or not getattr(jax.config, "jax_enable_compilation_cache", True):
+    off = os.environ.get("RPAX_CACHE") == "off" or not getattr(jax.config, "jax_enable_compilation_cache", True)
+    if off or not folder or "://" in folder:
         return None
     return pathlib.Path(folder)
 

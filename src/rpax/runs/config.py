@@ -127,7 +127,7 @@ class TrainConfig:
     """Largest gradient norm of a manipulator's step, 0 for no limit."""
 
     envs: PresetInt = None
-    """Parallel environments of each pairing."""
+    """Parallel environments of each pairing, on average."""
     steps: PresetInt = None
     """Steps of a rollout chunk."""
     sampling: Annotated[

@@ -9,7 +9,8 @@ from rpax.errors import InputError, shown
 from rpax.objectives.catalogue import ALGORITHMS, ALIASES, algorithm
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective
-from rpax.objectives.sampling import PARTS
+from rpax.objectives.plan import make_plan
+from rpax.objectives.sampling import weighted
 from rpax.runs.config import TrainConfig
 
 #: The settings that vary a catalogue algorithm.
@@ -51,29 +52,37 @@ def prepare(
             f"network '{complete.network}' makes no sense where every state is seen, as in '{config.environment}'; "
             "use 'tabular' or 'mlp'"
         )
-    _check_environments(complete)
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
     if complete.outer_average and complete.exact:
         raise InputError("outer_average averages noise away, of which exact mode has none; drop one of them")
     objective = _resolve_objective(config, complete, objective)
+    complete = _check_sampling(complete, config, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
 
 
-def _check_environments(config: TrainConfig) -> None:
-    """Whether the environments of a pairing can be divided as sampling and PPO do."""
-    parts = PARTS if config.sampling == "weighted" else 1
-    if config.exact and parts > 1:
-        raise InputError("sampling 'weighted' makes no sense in exact mode, which does not sample; drop one of them")
-    if (config.envs or 0) % parts:
-        raise InputError(f"sampling 'weighted' divides envs by {parts}, which {config.envs} cannot be; change it")
-    envs = (config.envs or 0) // parts
-    if config.base_update == "ppo" and not config.exact and envs % (config.ppo_minibatches or 1):
+def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objective) -> TrainConfig:
+    """The configuration, once its environments can be divided as sampling and PPO do.
+
+    Where the preset's choice of sampling does not fit, all pairings are sampled equally.
+    """
+    if config.exact:
+        if asked.sampling == "weighted":
+            raise InputError("sampling 'weighted' makes no sense in exact mode, which samples nothing; drop one")
+        return dataclasses.replace(config, sampling="uniform")
+    envs, parts = config.envs or 0, 1
+    minibatches = (config.ppo_minibatches or 1) if config.base_update == "ppo" else 1
+    if config.sampling == "weighted":
+        parts = weighted(make_plan(objective))[1]
+        if envs % (parts * minibatches) and asked.sampling is None and not envs % minibatches:
+            return dataclasses.replace(config, sampling="uniform")
+    if envs % parts:
+        raise InputError(f"sampling 'weighted' divides envs by {parts}, which {envs} cannot be; give another number")
+    if envs // parts % minibatches:
         by = f" / {parts} (sampling 'weighted')" if parts > 1 else ""
-        raise InputError(
-            f"ppo_minibatches {config.ppo_minibatches} does not divide envs {config.envs}{by}; change one of them"
-        )
+        raise InputError(f"ppo_minibatches {minibatches} does not divide envs {envs}{by}; change one of them")
+    return config
 
 
 def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig:

@@ -124,7 +124,6 @@ _HANABI_PAPER = _DEEP | {
 #: What was found here; docs/environments.md says how.
 _STORM_FAST = _STORM_PAPER | {
     "envs": 64,
-    "base_rate": 3e-4,
     "base_epsilon_root": 1e-10,
     "lookahead_rate": 3e-3,
     "manipulator_rate": 2e-3,
@@ -169,7 +168,7 @@ _FAMILIES: dict[str, dict[str, dict[str, Any]]] = {
         "paper": _OVERCOOKED_PAPER | {"environment_options": {"shaping": "paper"}},
         "fast": _OVERCOOKED_FAST,
     },
-    "overcooked_v2": {"paper": _OVERCOOKED_PAPER, "fast": _OVERCOOKED_FAST},
+    "overcooked_v2": {"paper": _OVERCOOKED_PAPER, "fast": _OVERCOOKED_FAST | {"sampling": "uniform"}},
     "hanabi": {"paper": _HANABI_PAPER, "fast": _HANABI_FAST},
 }
 #: For environments registered by users: the paper's settings for grid worlds, with fewer environments.

@@ -2,17 +2,18 @@
 
 Tracing and lowering an update of a deep environment takes several seconds, reading it back a fifth of one. A file holds
 what JAX exports: the program in StableHLO and the structure of its results. It is named after everything that the
-program is made from, this package's own source included.
+program is made from, this package's own source included. What is not in a file is not noticed: whoever replaces
+functions of ``rpax`` or of the packages below it in a running process switches the cache off first, with
+``RPAX_CACHE=off``.
 """
 
+import contextlib
 import dataclasses
-import functools
 import hashlib
 import importlib.metadata
 import os
 import pathlib
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -26,11 +27,14 @@ from rpax.training.metrics import StepMetrics
 from rpax.training.problem import Problem, TrainState
 from rpax.training.trainer import Advance, Report
 
+#: What programs are made with. All that is computed comes from their files.
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxmarl")
 #: Settings of a run that its program does not depend on.
 _NOT_IN_PROGRAMS = ("updates", "seed", "seeds", "out", "sinks", "minutes", "checkpoint_minutes", "log_every")
 #: Settings of JAX that say where something is kept or written, not what is computed.
 _NOT_IN_RESULTS = ("cache", "log", "dump", "traceback", "profiler")
+
+_CHECKSUM = hashlib.sha256().digest_size
 
 for _part in (Report, StepMetrics):
     export.register_namedtuple_serialization(_part, serialized_name=f"{_part.__module__}.{_part.__qualname__}")
@@ -54,18 +58,20 @@ class TracedPrograms:
         parameters are in it, and with environments registered by users. For processors only, untried elsewhere.
         """
         built_in = isinstance(check_environment_name(config.environment).factory, str)
-        if problem.fixed or not built_in or jax.default_backend() != "cpu":
+        source = _source()
+        if problem.fixed or not built_in or source is None or jax.default_backend() != "cpu":
             return None
         settings = {name: value for name, value in config_to_dict(config).items() if name not in _NOT_IN_PROGRAMS}
         made_with = dict(problem.environment.made_with)
-        return cls(repr((settings, made_with, problem.plan.objective, len(config.seed_list), _source())))
+        return cls(repr((settings, made_with, problem.plan.objective, len(config.seed_list), source)))
 
     def keep(self, advance: Advance) -> Advance:
         """``jax.jit(advance, donate_argnums=0)``, traced only if no file holds it."""
         program: list[Callable[..., Any]] = []
 
         def kept(state: TrainState, updates: Any) -> tuple[TrainState, Report]:
-            leaves, structure = jax.tree.flatten(state)
+            # What comes out of an exported program is bound to its devices; unbound arrays would be another program.
+            leaves, structure = jax.tree.flatten(jax.tree.map(_bound, state))
             if not program:
                 program.append(self._load_or_trace(advance, structure, leaves, updates))
             leaves, report = program[0](leaves, updates)
@@ -79,14 +85,18 @@ class TracedPrograms:
             return jax.tree.leaves(state), _by_seat(report, str)
 
         folder = folder_in_use()
+        here = jax.jit(of_leaves, donate_argnums=0)
         if folder is None:
-            return jax.jit(of_leaves, donate_argnums=0)
+            return here
         file = folder / "traced" / self._digest(leaves)
-        exported = _read(file)
-        if exported is None:
-            exported = export.export(jax.jit(of_leaves))(leaves, updates)
-            _write(file, exported.serialize())
-        return jax.jit(exported.call, donate_argnums=0)
+        content = _read(file)
+        try:
+            if content is None:
+                content = export.export(jax.jit(of_leaves))(leaves, updates).serialize()
+                _write(file, content)
+            return jax.jit(export.deserialize(bytearray(content)).call, donate_argnums=0)
+        except Exception:  # Whatever JAX cannot export, it can still compile.
+            return here
 
     def _digest(self, leaves: list[Any]) -> str:
         arguments = [(leaf.shape, str(leaf.dtype), _spread(leaf)) for leaf in leaves]
@@ -94,6 +104,11 @@ class TracedPrograms:
             (name, value) for name, value in jax.config.values.items() if not any(w in name for w in _NOT_IN_RESULTS)
         )
         return hashlib.sha256(repr((self.about, arguments, settings, jax.device_count())).encode()).hexdigest()
+
+
+def _bound(leaf: Any) -> jax.Array:
+    """The array, bound to where it is."""
+    return jax.device_put(leaf, leaf.sharding if isinstance(leaf, jax.Array) else jax.local_devices()[0])
 
 
 def _spread(leaf: Any) -> str:
@@ -108,35 +123,48 @@ def _by_seat(report: Report, kind: Callable[[Any], Any]) -> Report:
     return report._replace(policies=policies)
 
 
-def _read(file: pathlib.Path) -> export.Exported | None:
-    """What a file holds; ``None`` if there is none, or it is damaged."""
+def _read(file: pathlib.Path) -> bytes | None:
+    """What was written to a file; ``None`` if there is none, or it is damaged."""
     try:
-        return export.deserialize(bytearray(file.read_bytes()))
+        whole = file.read_bytes()
     except OSError:
         return None
-    except Exception:  # The format's reader fails in any way on damaged files.
-        return None
+    checksum, content = whole[:_CHECKSUM], whole[_CHECKSUM:]
+    return content if hashlib.sha256(content).digest() == checksum else None
 
 
 def _write(file: pathlib.Path, content: bytes | bytearray) -> None:
-    """Whole or not at all. A cache that cannot be written is no reason to stop."""
+    """A checksum and the content, whole or not at all. A cache that cannot be written is no reason to stop."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
-            temporary.write(content)
-        os.replace(temporary.name, file)
+        temporary.write_bytes(hashlib.sha256(content).digest() + content)
+        temporary.replace(file)
     except OSError:
-        return
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
-@functools.cache
-def _source() -> str:
-    """A digest of this package's source and the versions of what it is built on."""
+def _source() -> str | None:
+    """A digest of this package's source and of what it is built on.
+
+    ``None`` if they can differ from what this process has imported: files changed since, or packages that were
+    installed to be edited.
+    """
     import rpax
 
     digest = hashlib.sha256(sys.version.encode())
     for name in _PACKAGES:
-        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+        try:
+            package = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if "editable" in (package.read_text("direct_url.json") or ""):
+            return None
+        # It holds a checksum of every file.
+        digest.update((package.read_text("RECORD") or f"{name} {package.version}").encode())
     for file in sorted(pathlib.Path(os.fspath(rpax.__path__[0])).rglob("*.py")):
+        if file.stat().st_mtime > rpax.IMPORTED_AT:
+            return None
         digest.update(file.read_bytes())
     return digest.hexdigest()

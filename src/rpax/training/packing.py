@@ -15,8 +15,8 @@ from rpax.policies.layout import Layout
 if TYPE_CHECKING:
     from rpax.training.problem import Problem, TrainState
 
-#: The name of the critics among the layouts.
-CRITICS = "critics"
+#: The critics among the layouts; no agent can be called so.
+CRITICS = "the critics"
 
 
 def layouts_of(state: "TrainState", seed_axes: int) -> dict[str, Layout]:

@@ -41,7 +41,7 @@ class Hyperparameters:
         manipulator_gradient: the closed form (influence credits), or autodiff through the lookahead.
         influence: in exact mode, whether a manipulator differentiates through its shaped base agent's lookahead
             only, or through that of every base agent.
-        envs: parallel environments of each pairing.
+        envs: parallel environments of each pairing, or of each of its repetitions.
         steps: steps of one rollout chunk.
         base_update: the base agents' real step: one plain policy-gradient step, or PPO.
         ppo_epochs: how often PPO goes through the batch.

@@ -54,6 +54,8 @@ def make_problem(
     parts = 1
     if config.sampling == "weighted":
         plan, parts = weighted(plan)
+        if (config.envs or 0) % parts:
+            raise InputError(f"sampling 'weighted' divides envs by {parts}, which {config.envs} cannot be; change it")
     shared = environment.one_policy_for_both_seats
     if shared and environment.spaces[0] != environment.spaces[1]:
         raise InputError(f"environment '{environment.name}' shares one policy but its seats' spaces differ")
