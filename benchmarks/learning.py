@@ -28,10 +28,16 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "sp-coord_ring": ("sp", "overcooked/coord_ring", {}, 3),
     "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {}, 3),
     "sp-forced_coord": ("sp", "overcooked/forced_coord", {}, 3),
-    "sp-storm": ("sp", "storm", {"updates": 500}, 5),
+    "sp-storm": ("sp", "storm", {"updates": 1500}, 5),
     "sp-hanabi": ("sp", "hanabi/3x3", {"updates": 800}, 3),
     "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {"updates": 500}, 3),
-    "ad-rpg-storm": ("ad-rpg", "storm", {}, 5),
+    "ad-rpg-storm": ("ad-rpg", "storm", {"updates": 2000}, 5),
+    "ad-rpg-storm-fast-bases": (
+        "ad-rpg",
+        "storm",
+        {"base_rate": 3e-4, "crossplay_weight": 0.25, "sampling": "uniform", "updates": 2000},
+        5,
+    ),
 }
 
 
@@ -86,13 +92,14 @@ def draw(path: pathlib.Path) -> None:
     """One panel a case: every seed's curves over seconds, by kind of pairing."""
     from rpax.reports.figure_style import PALETTE, figure_style, new_figure, save_figure, tidy_axes
 
-    found = [json.loads(file.read_text()) for file in sorted((DOCS / "results").glob("learning-*.json"))]
+    files = sorted((DOCS / "results").glob("learning-*.json"))
+    found = {file.stem.removeprefix("learning-"): json.loads(file.read_text()) for file in files}
     colours = dict(zip(("self-play", "cross-play", "manipulator"), PALETTE, strict=False))
     with figure_style():
         rows = -(-len(found) // 2)
         figure = new_figure(10.0, 3.2 * rows)
         figure.subplots_adjust(hspace=0.5, wspace=0.25, left=0.08, right=0.98, top=0.95, bottom=0.09)
-        for number, case in enumerate(found):
+        for number, (name, case) in enumerate(found.items()):
             axes = figure.add_subplot(rows, 2, number + 1)
             for seed in case["seeds"]:
                 for kind, colour in colours.items():
@@ -100,7 +107,7 @@ def draw(path: pathlib.Path) -> None:
                     if points:
                         label = kind if seed is case["seeds"][0] else None
                         axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label)
-            axes.set_title(f"{case['algorithm']} on {case['environment']}")
+            axes.set_title(name)
             axes.set_xlabel("seconds of one core")
             axes.set_ylabel("return")
             axes.legend(frameon=False)

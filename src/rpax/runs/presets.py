@@ -135,7 +135,7 @@ _STORM_FAST = _STORM_PAPER | {
     "crossplay_weight": 0.5,
     "partner_play": 0.05,
     "sampling": "weighted",
-    "updates": 2000,
+    "updates": 4000,
 }
 _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
     "envs": 16,
