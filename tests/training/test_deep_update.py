@@ -11,7 +11,7 @@ from rpax.estimators.loaded_dice import loaded_dice
 from rpax.runs.config import TrainConfig
 from rpax.runs.prepare import prepare
 from rpax.training import blocks
-from rpax.training.base_update import base_gradient
+from rpax.training.base_update import base_gradients
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.problem import key_data
@@ -89,10 +89,8 @@ def reference_manipulator_gradient(problem, manipulator, state, record, outer):
 
 def library_gradients(problem, state, record, outer):
     """What the library computes from a recorded batch: base gradients, and manipulators' by influence credits."""
-    gradients = {
-        name: base_gradient(problem, name, state.base[name], record.chunk, record.advantage[name]).gradient
-        for name in problem.bases
-    }
+    found = base_gradients(problem, state.base, record.chunk, record.advantage)
+    gradients = {name: its.gradient for name, its in found.items()}
     record = record._replace(base=state.base, optimizer=state.base_optimizer, gradient=gradients)
     trace = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record)
     ahead = {

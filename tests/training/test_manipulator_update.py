@@ -123,6 +123,33 @@ def test_closed_form_equals_autodiff_in_every_setting(settings):
     assert_methods_agree(problem, a_state(problem, used=True), both_gradients(problem))
 
 
+@pytest.mark.parametrize("lookahead", [1, 2])
+def test_entropy_bonus_is_that_of_all_that_the_manipulator_did_in_the_first_lookahead_step(lookahead):
+    """Both methods add β_φ ∇_φ H(φ), H being the mean of -Σ π log π over every slot in which the manipulator sits."""
+    coefficient, problem = 0.7, tiny_problem("ad-rpg", lookahead=lookahead)
+    numbers = dataclasses.replace(problem.numbers, manipulator_entropy=coefficient)
+    state = a_state(problem, used=False)
+    without, _ = both_gradients(problem)(state)
+    found, _ = both_gradients(dataclasses.replace(problem, numbers=numbers))(state)
+    _, trace = jax.jit(lambda state: look_ahead(problem, key_data(11), state))(state)
+    for name in problem.manipulators:
+
+        def mean_entropy(parameters, name=name):
+            policy, entropies = problem.policies[name], []
+            for number, pairing in enumerate(problem.plan.lookahead_pairings):
+                for seat in (0, 1):
+                    if pairing[seat] == name:
+                        seen = trace.chunk.observations[seat][0][:, number]
+                        log = jax.nn.log_softmax(policy.logits(parameters, policy.head_of_seat[seat], seen))
+                        entropies.append(-jnp.sum(jnp.exp(log) * log, axis=-1))
+            return jnp.mean(jnp.stack(entropies))
+
+        bonus = jax.tree.map(lambda leaf: coefficient * leaf, jax.grad(mean_entropy)(state.manipulators[name]))
+        for method in ("closed-form", "autodiff"):
+            added = jax.tree.map(jnp.subtract, found[method][name].gradient, without[method][name].gradient)
+            assert relative_error(added, bonus) < 1e-10
+
+
 def test_blocks_of_time_change_nothing(monkeypatch):
     problem = tiny_problem("at-rpg", lookahead=2, entropy=0.02, options={"sides": "single", "partner_play": 0.1})
     state = a_state(problem, used=False)

@@ -16,10 +16,12 @@ from rpax.policies import categorical
 from rpax.runs.config import TrainConfig
 from rpax.runs.prepare import prepare
 from rpax.training.initial import initial_state
+from rpax.training.parts import Part, views
 from rpax.training.problem import key_data
 from rpax.training.recorded import take_envs
-from rpax.training.rollout import actor_slots, roll_out, views
+from rpax.training.rollout import roll_out
 from rpax.training.setup import make_problem
+from rpax.training.slots import actor_slots
 from rpax.training.trainer import Trainer
 
 STEPS, ENVS = 8, 5
@@ -80,7 +82,7 @@ def test_a_recorded_chunk_is_evaluated_with_the_probabilities_it_was_played_with
     assert not np.asarray(chunk.first)[0].any()
     for name in problem.bases:
         policy, slots = problem.policies[name], actor_slots(problem.plan.base_terms[name])
-        log_prob, entropy = policy.evaluate(parameters[name], views(chunk, policy, slots))
+        log_prob, entropy = policy.evaluate(parameters[name], views(chunk, Part.of(policy, slots)))
         for column, (seat, pairing) in enumerate(slots):
             memory = chunk.memory[seat][pairing]
             for t in range(STEPS):
@@ -97,8 +99,8 @@ def test_what_was_seen_before_an_episode_started_changes_nothing(recorded):
     name = problem.bases[0]
     policy, slots = problem.policies[name], actor_slots(problem.plan.base_terms[name])
     other = chunk._replace(memory=jax.tree.map(lambda leaf: leaf + 1.0, chunk.memory))
-    before, _ = policy.evaluate(parameters[name], views(chunk, policy, slots))
-    after, _ = policy.evaluate(parameters[name], views(other, policy, slots))
+    before, _ = policy.evaluate(parameters[name], views(chunk, Part.of(policy, slots)))
+    after, _ = policy.evaluate(parameters[name], views(other, Part.of(policy, slots)))
     started = np.cumsum(np.stack([np.asarray(chunk.first)[:, pairing] for _, pairing in slots], axis=1), axis=0) > 0
     assert_allclose(np.where(started, before - after, 0), 0, atol=1e-7)
     assert np.abs(np.where(started, 0, before - after)).max() > 1e-4
@@ -108,8 +110,8 @@ def test_a_part_of_the_environments_keeps_its_memory(recorded):
     problem, parameters, chunk = recorded
     name, chosen = problem.bases[0], np.array([3, 1])
     policy, slots = problem.policies[name], actor_slots(problem.plan.base_terms[name])
-    whole, _ = policy.evaluate(parameters[name], views(chunk, policy, slots))
-    part, _ = policy.evaluate(parameters[name], views(take_envs(chunk, jnp.asarray(chosen)), policy, slots))
+    whole, _ = policy.evaluate(parameters[name], views(chunk, Part.of(policy, slots)))
+    part, _ = policy.evaluate(parameters[name], views(take_envs(chunk, jnp.asarray(chosen)), Part.of(policy, slots)))
     assert_allclose(part, whole[..., chosen], atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rpax
 from rpax.runs.config import TrainConfig
 from rpax.runs.prepare import prepare
-from rpax.training.base_update import base_gradient
+from rpax.training.base_update import base_gradients, base_parts
 from rpax.training.critic_update import minibatches
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import first_step, look_ahead
@@ -51,8 +51,8 @@ def recorded(problem):
 
 
 def steps_of(problem, state, first, name):
-    arguments = (name, state.base[name], state.base_optimizer[name], first.chunk, first.advantage[name])
-    return clipped_steps(problem, key_data(2), *arguments)
+    arguments = (state.base[name], state.base_optimizer[name], first.advantage[name])
+    return clipped_steps(problem, first.chunk, base_parts(problem)[name], key_data(2), *arguments)
 
 
 def test_one_epoch_of_one_minibatch_is_the_plain_step():
@@ -61,7 +61,7 @@ def test_one_epoch_of_one_minibatch_is_the_plain_step():
     state, first = recorded(problem)
     for name in problem.bases:
         update = steps_of(problem, state, first, name)
-        plain = base_gradient(problem, name, state.base[name], first.chunk, first.advantage[name])
+        plain = base_gradients(problem, state.base, first.chunk, first.advantage)[name]
         expected = jax.tree.map(lambda p, g: p + 0.1 * g, state.base[name], plain.gradient)
         jax.tree.map(lambda found, wanted: assert_allclose(found, wanted, rtol=1e-12), update.parameters, expected)
         assert_allclose(update.entropy, plain.entropy, rtol=1e-12)

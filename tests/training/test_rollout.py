@@ -14,18 +14,10 @@ from rpax.objectives import ObjectiveEdge
 from rpax.objectives.plan import Pairing, Term
 from rpax.policies.agent import make_agent_policy
 from rpax.policies.networks import Tabular
+from rpax.training.parts import Part, views
 from rpax.training.problem import key_data
-from rpax.training.rollout import (
-    Chunk,
-    SlotGroup,
-    actor_slots,
-    group_slots,
-    other_slots,
-    roll_out,
-    start_streams,
-    take_slots,
-    views,
-)
+from rpax.training.rollout import Chunk, SlotGroup, group_slots, roll_out, start_streams
+from rpax.training.slots import actor_slots, other_slots, take_slots
 
 PAIRINGS = (Pairing("a", "b"), Pairing("b", "a"), Pairing("a", "a"), Pairing("c", "b"))
 AGENTS = ("a", "b", "c")
@@ -206,7 +198,7 @@ def test_views_hold_what_was_seen_and_done_in_their_slots(shared, masked):
     """One view for each run of slots of one head; laid side by side they are the slots in order."""
     policies, _ = make_agents(Walk(shared=shared))
     chunk = random_chunk(masked=masked)
-    found = views(chunk, policies["a"], SLOTS)
+    found = views(chunk, Part.of(policies["a"], SLOTS))
     if shared:
         assert [(view.head, view.action.shape[1]) for view in found] == [("shared", 6)]
     else:

@@ -11,10 +11,12 @@ from jaxtyping import Array, Bool, Float
 from rpax.estimators.advantages import normalize_pooled
 from rpax.estimators.loaded_dice import loaded_dice
 from rpax.objectives.plan import Term
-from rpax.policies.agent import AgentPolicy, Parameters, View
+from rpax.policies.agent import Parameters, View
+from rpax.training.parts import Part, for_each, views
 from rpax.training.problem import Problem
 from rpax.training.recorded import sum_over_views
-from rpax.training.rollout import Chunk, Slot, actor_slots, other_slots, views
+from rpax.training.rollout import Chunk
+from rpax.training.slots import actor_slots, other_slots
 
 
 def term_advantages(
@@ -43,43 +45,50 @@ class PolicyGradient(NamedTuple):
 
 
 def policy_gradient(
-    policy: AgentPolicy,
+    part: Part,
     parameters: Parameters,
     chunk: Chunk,
-    slots: Sequence[Slot],
     advantage: Float[Array, "time terms envs"],
     entropy: float = 0.0,
 ) -> PolicyGradient:
     """∇_θ [ mean_{e,t} Ã_{e,t} log π_θ(a_t | o_t) + β H ]: first order, Loaded DiCE has just this gradient.
 
     Args:
-        policy: whose.
+        part: whose, and where the agent sits, a slot for each term.
         parameters: θ.
         chunk: what was recorded.
-        slots: where the agent sits, one for each term.
         advantage: Ã.
         entropy: β.
     """
 
     def of_block(recorded: tuple[View, ...], advantage_of_block: Array) -> tuple[Parameters, Array]:
         def objective(parameters: Parameters) -> tuple[Array, Array]:
-            log_prob, entropies = policy.evaluate(parameters, recorded)
+            log_prob, entropies = part.policy.evaluate(parameters, recorded)
             total = entropies.sum() / advantage.size
             return jnp.sum(advantage_of_block * log_prob) / advantage.size + entropy * total, total
 
         return jax.grad(objective, has_aux=True)(folded)
 
-    folded, unfold = jax.vjp(policy.fold, parameters)
-    gradient, mean_entropy = sum_over_views(of_block, chunk, policy, slots, advantage)
+    folded, unfold = jax.vjp(part.policy.fold, parameters)
+    gradient, mean_entropy = sum_over_views(of_block, chunk, part, advantage)
     return PolicyGradient(unfold(gradient)[0], mean_entropy)
 
 
-def base_gradient(
-    problem: Problem, base: str, parameters: Parameters, chunk: Chunk, advantage: Array
-) -> PolicyGradient:
-    """g = ∇_θ L(θ, φ) of one base agent on a recorded chunk (of one device): all its edges plus the entropy bonus."""
-    slots = actor_slots(problem.plan.base_terms[base])
-    return policy_gradient(problem.players[base], parameters, chunk, slots, advantage, problem.numbers.entropy)
+def base_gradients(
+    problem: Problem, parameters: Mapping[str, Parameters], chunk: Chunk, advantage: Mapping[str, Array]
+) -> dict[str, PolicyGradient]:
+    """g = ∇_θ L(θ, φ) of every base agent on a recorded chunk (of one device): all its edges plus the entropy bonus."""
+
+    def of_agent(part: Part, parameters: Parameters, advantage: Array) -> PolicyGradient:
+        return policy_gradient(part, parameters, chunk, advantage, problem.numbers.entropy)
+
+    return for_each(of_agent, base_parts(problem), parameters, advantage)
+
+
+def base_parts(problem: Problem) -> dict[str, Part]:
+    """What every base agent plays in the pairings of the lookahead: a slot for each of its terms."""
+    terms = problem.plan.base_terms
+    return {name: Part.of(problem.players[name], actor_slots(terms[name])) for name in problem.bases}
 
 
 def manipulator_terms(problem: Problem, base: str, manipulator: str) -> tuple[tuple[int, ...], tuple[Term, ...]]:
@@ -104,12 +113,12 @@ def base_surrogate(
     unchanged, so they are not computed at all.
     """
     policy = problem.players[base]
-    recorded = views(chunk, policy, actor_slots(problem.plan.base_terms[base]))
+    recorded = views(chunk, Part.of(policy, actor_slots(problem.plan.base_terms[base])))
     log_prob, entropy = policy.evaluate(policy.fold(parameters), recorded)
     for manipulator in problem.manipulators_of(base):
         positions, terms = manipulator_terms(problem, base, manipulator)
         its_policy = problem.players[manipulator]
-        its_views = views(chunk, its_policy, other_slots(terms))
+        its_views = views(chunk, Part.of(its_policy, other_slots(terms)))
         its_parameters = its_policy.fold(manipulators[manipulator])
         log_prob = log_prob.at[:, np.array(positions)].add(its_policy.evaluate(its_parameters, its_views)[0])
     dice = loaded_dice(log_prob, advantage, first, problem.numbers.dice_decay)

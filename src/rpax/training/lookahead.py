@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
-from rpax.training.base_update import base_gradient, term_advantages
+from rpax.training.base_update import base_gradients, term_advantages
 from rpax.training.critic_update import advantages
 from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem, Streams, TrainState
@@ -85,8 +85,7 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
     )
     advantage, targets = advantages(problem, state, plan.lookahead_pairings, chunk)
     of_terms = term_advantages(problem, {name: plan.base_terms[name] for name in problem.bases}, advantage)
-    found = {name: base_gradient(problem, name, base[name], chunk, of_terms[name]) for name in problem.bases}
-    found = problem.devices.mean(found)
+    found = problem.devices.mean(base_gradients(problem, base, chunk, of_terms))
     gradient, entropy = ({name: pair[part] for name, pair in found.items()} for part in (0, 1))
     return LookaheadStep(base, optimizer, gradient, entropy, chunk, of_terms, targets, streams)
 

@@ -4,6 +4,7 @@ The closed form needs no higher-order autodiff: differentiate the optimiser once
 policy once, and what comes out are advantages for the manipulator (the influence credits). See ``docs/method.md``.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,29 +13,39 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rpax.estimators.influence import influence_credits
+from rpax.objectives.plan import Term
 from rpax.policies.agent import Parameters, View
 from rpax.slices import take_static
-from rpax.training.base_update import base_surrogate, manipulator_terms, policy_gradient
+from rpax.training.base_update import base_parts, base_surrogate, manipulator_terms, policy_gradient
 from rpax.training.lookahead import LookaheadStep, first_step
 from rpax.training.optimizers import OptimizerState
+from rpax.training.parts import Part, for_each, views
 from rpax.training.problem import Problem
 from rpax.training.recorded import map_over_views, sum_over_views
-from rpax.training.rollout import Chunk, actor_slots, other_slots
+from rpax.training.rollout import Chunk
+from rpax.training.slots import actor_slots, other_slots
 
 
-def outer_gradient(
-    problem: Problem, manipulator: str, ahead: Parameters, chunk: Chunk, advantage: Float[Array, "time terms envs"]
-) -> Parameters:
-    """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of the shaped base for its manipulator's edges, on one device."""
-    slots = actor_slots(problem.plan.outer_terms[manipulator])
-    return policy_gradient(problem.players[problem.shaped_by(manipulator)], ahead, chunk, slots, advantage).gradient
+def outer_gradients(
+    problem: Problem, ahead: Mapping[str, Parameters], chunk: Chunk, advantage: Mapping[str, Array]
+) -> dict[str, Parameters]:
+    """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of each manipulator's shaped base for its edges, on one device."""
+
+    def of_manipulator(part: Part, ahead: Parameters, advantage: Array) -> Parameters:
+        return policy_gradient(part, ahead, chunk, advantage).gradient
+
+    shaped = {name: problem.shaped_by(name) for name in problem.manipulators}
+    terms = problem.plan.outer_terms
+    parts = {name: Part.of(problem.players[base], actor_slots(terms[name])) for name, base in shaped.items()}
+    return for_each(of_manipulator, parts, {name: ahead[base] for name, base in shaped.items()}, advantage)
 
 
 class Influence(NamedTuple):
     """A manipulator's gradient and how it came about.
 
     Attributes:
-        gradient: ∇_φ J^O(θ′(φ)).
+        gradient: ∇_φ [ J^O(θ′(φ)) + β_φ H(φ) ], with the mean entropy H of what the manipulator did in the first
+            lookahead step.
         credit: root mean square of the influence credits of the first lookahead step; ``None`` from autodiff.
     """
 
@@ -72,20 +83,18 @@ def closed_form_influences(
 
     def one_step_back(adjoints: dict[str, _Adjoint], number: Array) -> tuple[dict[str, _Adjoint], None]:
         record = _step_number(trace, number)
-        back = {name: _step_back(problem, name, manipulators[name], record, its) for name, its in adjoints.items()}
-        through_gradient = problem.devices.mean({name: through for name, (_, through) in back.items()})
+        back, through_gradient = _step_back(problem, manipulators, record, adjoints)
+        through_gradient = problem.devices.mean(through_gradient)
         following = {
             name: its._replace(parameters=jax.tree.map(jnp.add, its.parameters, through_gradient[name]))
-            for name, (its, _) in back.items()
+            for name, its in back.items()
         }
         return following, None
 
     adjoints = {name: _last_adjoint(problem, name, manipulators[name], trace, u) for name, u in outer.items()}
     if problem.numbers.lookahead > 1:
         adjoints, _ = jax.lax.scan(one_step_back, adjoints, jnp.arange(1, problem.numbers.lookahead), reverse=True)
-    record = first_step(trace)
-    found = {name: _first_step_back(problem, name, manipulators[name], record, its) for name, its in adjoints.items()}
-    found = problem.devices.mean(found)
+    found = problem.devices.mean(_first_step_back(problem, manipulators, first_step(trace), adjoints))
     return {name: Influence(gradient, jnp.sqrt(squared)) for name, (gradient, squared) in found.items()}
 
 
@@ -99,51 +108,86 @@ def _last_adjoint(
 
 
 def _step_back(
-    problem: Problem, manipulator: str, parameters: Parameters, record: LookaheadStep, adjoint: _Adjoint
-) -> tuple[_Adjoint, Parameters]:
-    """One step back, on one device: the adjoint with u⁰ only, and what flows back through the step's gradient."""
-    base = problem.shaped_by(manipulator)
-    positions, _ = manipulator_terms(problem, base, manipulator)
-    direction, moments, through_optimizer = _through_optimizer(problem, base, record, adjoint)
-    credit = _credits(problem, base, record, direction, range(len(problem.plan.base_terms[base])))
-    step = _to_manipulator(problem, manipulator, parameters, record, take_static(credit, positions, axis=1))
-    total = jax.tree.map(jnp.add, adjoint.manipulator, step)
-    return _Adjoint(through_optimizer, moments, total), _through_gradient(problem, base, record, direction, credit)
+    problem: Problem, manipulators: Mapping[str, Parameters], record: LookaheadStep, adjoints: Mapping[str, _Adjoint]
+) -> tuple[dict[str, _Adjoint], dict[str, Parameters]]:
+    """One step back, on one device: adjoints with u⁰ only, and what flows back through the step's gradients."""
+    back = {name: _through_optimizer(problem, name, record, its) for name, its in adjoints.items()}
+    directions = {name: direction for name, (direction, _, _) in back.items()}
+    everything = {name: range(len(_base_terms(problem, name))) for name in adjoints}
+    credit = _credits(problem, record, directions, everything)
+    own = {name: take_static(its, _own_terms(problem, name), axis=1) for name, its in credit.items()}
+    steps = _to_manipulators(problem, manipulators, record, own)
+    following = {
+        name: _Adjoint(through_optimizer, moments, jax.tree.map(jnp.add, adjoints[name].manipulator, steps[name]))
+        for name, (_, moments, through_optimizer) in back.items()
+    }
+    return following, _through_gradients(problem, record, directions, credit)
 
 
 def _first_step_back(
-    problem: Problem, manipulator: str, parameters: Parameters, record: LookaheadStep, adjoint: _Adjoint
-) -> tuple[Parameters, Array]:
-    """∇_φ J^O and the mean square of the credits, on one device.
+    problem: Problem, manipulators: Mapping[str, Parameters], record: LookaheadStep, adjoints: Mapping[str, _Adjoint]
+) -> dict[str, tuple[Parameters, Array]]:
+    """∇_φ [ J^O + β_φ H ] and the mean square of the credits of each manipulator, on one device.
 
-    θ itself does not depend on φ, so nothing flows back through the first step's policy and optimiser state.
+    θ itself does not depend on φ, so nothing flows back through the first step's policies and optimiser states.
     """
-    base = problem.shaped_by(manipulator)
-    positions, _ = manipulator_terms(problem, base, manipulator)
-    direction, _, _ = _through_optimizer(problem, base, record, adjoint)
-    credit = _credits(problem, base, record, direction, positions)
-    step = _to_manipulator(problem, manipulator, parameters, record, credit)
-    return jax.tree.map(jnp.add, adjoint.manipulator, step), jnp.mean(jnp.square(credit))
+    directions = {name: _through_optimizer(problem, name, record, its)[0] for name, its in adjoints.items()}
+    credit = _credits(problem, record, directions, {name: _own_terms(problem, name) for name in adjoints})
+    steps = _to_manipulators(problem, manipulators, record, credit, problem.numbers.manipulator_entropy)
+    return {
+        name: (jax.tree.map(jnp.add, its.manipulator, steps[name]), jnp.mean(jnp.square(credit[name])))
+        for name, its in adjoints.items()
+    }
 
 
-def _to_manipulator(
-    problem: Problem, manipulator: str, parameters: Parameters, record: LookaheadStep, own: Array
-) -> Parameters:
-    """mean_{e,t} [e plays with the manipulator] c_t ∇_φ log π_φ(b_t|o^φ_t), of its own credits."""
-    base = problem.shaped_by(manipulator)
-    _, terms = manipulator_terms(problem, base, manipulator)
-    # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
-    share = len(terms) / len(problem.plan.base_terms[base])
-    policy = problem.players[manipulator]
-    return policy_gradient(policy, parameters, record.chunk, other_slots(terms), own * share).gradient
+def _base_terms(problem: Problem, manipulator: str) -> tuple[Term, ...]:
+    """The terms of the base agent that a manipulator shapes."""
+    return problem.plan.base_terms[problem.shaped_by(manipulator)]
+
+
+def _own_terms(problem: Problem, manipulator: str) -> tuple[int, ...]:
+    """Which of them are played with the manipulator."""
+    return manipulator_terms(problem, problem.shaped_by(manipulator), manipulator)[0]
+
+
+def _to_manipulators(
+    problem: Problem,
+    manipulators: Mapping[str, Parameters],
+    record: LookaheadStep,
+    own: Mapping[str, Array],
+    entropy: float = 0.0,
+) -> dict[str, Parameters]:
+    """mean_{e,t} [e plays with the manipulator] c_t ∇_φ log π_φ(b_t|o^φ_t), of each manipulator's own credits.
+
+    And ``entropy`` times the gradient of its mean entropy.
+    """
+
+    def of_manipulator(part: Part, parameters: Parameters, credit: Array) -> Parameters:
+        return policy_gradient(part, parameters, record.chunk, credit, entropy).gradient
+
+    weighted = {}
+    for name, credit in own.items():
+        # policy_gradient averages over the manipulator's terms only; mean_e counts all terms of the base agent.
+        weighted[name] = credit * (credit.shape[1] / len(_base_terms(problem, name)))
+    parts = {name: _manipulator_part(problem, name) for name in own}
+    return for_each(of_manipulator, parts, manipulators, weighted)
+
+
+def _manipulator_part(problem: Problem, manipulator: str) -> Part:
+    """Where the manipulator sits in the terms of its base agent."""
+    _, terms = manipulator_terms(problem, problem.shaped_by(manipulator), manipulator)
+    return Part.of(problem.players[manipulator], other_slots(terms))
 
 
 def _step_number(trace: LookaheadStep, number: Int[Array, ""]) -> LookaheadStep:
     return jax.tree.map(lambda leaf: leaf[number], trace)
 
 
-def _through_optimizer(problem: Problem, base: str, record: LookaheadStep, adjoint: _Adjoint) -> tuple[Any, Any, Any]:
+def _through_optimizer(
+    problem: Problem, manipulator: str, record: LookaheadStep, adjoint: _Adjoint
+) -> tuple[Any, Any, Any]:
     """(d, ū, u⁰): the vjp of one optimiser step, at Adam's true moments and count."""
+    base = problem.shaped_by(manipulator)
     state = record.optimizer[base]
 
     def step(gradient: Parameters, moments: list[Array], parameters: Parameters) -> tuple[Parameters, list[Array]]:
@@ -157,46 +201,78 @@ def _through_optimizer(problem: Problem, base: str, record: LookaheadStep, adjoi
 
 
 def _credits(
-    problem: Problem, base: str, record: LookaheadStep, direction: Parameters, numbers: Sequence[int]
-) -> Float[Array, "time some envs"]:
-    """The influence credits of some of the base agent's terms, by their numbers: s_t = ⟨d, ∇_θ log π_θ(a_t|o_t)⟩ by one
-    forward-mode product, then c_t.
+    problem: Problem,
+    record: LookaheadStep,
+    directions: Mapping[str, Parameters],
+    numbers: Mapping[str, Sequence[int]],
+) -> dict[str, Float[Array, "time some envs"]]:
+    """The influence credits of some terms, by their numbers, of each manipulator's base agent.
+
+    s_t = ⟨d, ∇_θ log π_θ(a_t|o_t)⟩ by one forward-mode product, then c_t.
     """
-    policy, terms = problem.players[base], [problem.plan.base_terms[base][number] for number in numbers]
-    folded, along = jax.jvp(policy.fold, (record.base[base],), (direction,))
 
-    def scores(recorded: tuple[View, ...]) -> Array:
-        return jax.jvp(lambda p: policy.evaluate(p, recorded)[0], (folded,), (along,))[1]
+    def of_manipulator(part: Part, parameters: Parameters, direction: Parameters) -> Array:
+        folded, along = jax.jvp(part.policy.fold, (parameters,), (direction,))
 
-    score = map_over_views(scores, record.chunk, policy, actor_slots(terms))
-    first = _first_of_terms(record.chunk, [term.pairing for term in terms])
-    advantage = take_static(record.advantage[base], numbers, axis=1)
-    return influence_credits(score, advantage, first, problem.numbers.dice_decay)
+        def scores(recorded: tuple[View, ...]) -> Array:
+            return jax.jvp(lambda p: part.policy.evaluate(p, recorded)[0], (folded,), (along,))[1]
+
+        return map_over_views(scores, record.chunk, part)
+
+    terms = {name: [_base_terms(problem, name)[number] for number in its] for name, its in numbers.items()}
+    base = {name: problem.shaped_by(name) for name in numbers}
+    parts = {name: Part.of(problem.players[base[name]], actor_slots(its)) for name, its in terms.items()}
+    scores = for_each(of_manipulator, parts, {name: record.base[base[name]] for name in numbers}, directions)
+    found = {}
+    for name, score in scores.items():
+        first = _first_of_terms(record.chunk, [term.pairing for term in terms[name]])
+        advantage = take_static(record.advantage[base[name]], numbers[name], axis=1)
+        found[name] = influence_credits(score, advantage, first, problem.numbers.dice_decay)
+    return found
 
 
-def _through_gradient(
-    problem: Problem, base: str, record: LookaheadStep, direction: Parameters, credit: Float[Array, "time terms envs"]
-) -> Parameters:
-    """∇_θ ⟨d, g(θ)⟩, the derivative of the base gradient along d.
+def _through_gradients(
+    problem: Problem, record: LookaheadStep, directions: Mapping[str, Parameters], credit: Mapping[str, Array]
+) -> dict[str, Parameters]:
+    """∇_θ ⟨d, g(θ)⟩, the derivative of each manipulator's base gradient along d.
 
     ∇_θ Σ ρ_t Ã_t has the value Σ c_t ∇_θ log π where c_t is a constant, and s_t carries the policy's curvature.
     """
-    policy, numbers = problem.players[base], problem.numbers
-    folded, unfold = jax.vjp(policy.fold, record.base[base])
-    _, along = jax.jvp(policy.fold, (record.base[base],), (direction,))
+    base = {name: problem.shaped_by(name) for name in directions}
+    everyone = base_parts(problem)
+    return for_each(
+        functools.partial(_through_gradient, record.chunk, problem.numbers.entropy),
+        {name: everyone[its] for name, its in base.items()},
+        {name: record.base[its] for name, its in base.items()},
+        directions,
+        credit,
+        {name: record.advantage[its] for name, its in base.items()},
+    )
+
+
+def _through_gradient(
+    chunk: Chunk,
+    entropy: float,
+    part: Part,
+    parameters: Parameters,
+    direction: Parameters,
+    credit: Float[Array, "time terms envs"],
+    advantage: Float[Array, "time terms envs"],
+) -> Parameters:
+    folded, unfold = jax.vjp(part.policy.fold, parameters)
+    _, along = jax.jvp(part.policy.fold, (parameters,), (direction,))
 
     def of_block(recorded: tuple[View, ...], credit_of_block: Array, advantage: Array) -> Parameters:
         def along_direction(parameters: Parameters) -> Array:
             (log_prob, _), (score, change_of_entropy) = jax.jvp(
-                lambda p: policy.evaluate(p, recorded), (parameters,), (along,)
+                lambda p: part.policy.evaluate(p, recorded), (parameters,), (along,)
             )
             total = jnp.sum(credit_of_block * log_prob + advantage * score)
-            return (total + numbers.entropy * jnp.sum(change_of_entropy)) / credit.size
+            return (total + entropy * jnp.sum(change_of_entropy)) / credit.size
 
         return jax.grad(along_direction)(folded)
 
-    slots = actor_slots(problem.plan.base_terms[base])
-    return unfold(sum_over_views(of_block, record.chunk, policy, slots, credit, record.advantage[base]))[0]
+    return unfold(sum_over_views(of_block, chunk, part, credit, advantage))[0]
 
 
 def _first_of_terms(chunk: Chunk, pairings: list[int]) -> Array:
@@ -206,7 +282,7 @@ def _first_of_terms(chunk: Chunk, pairings: list[int]) -> Array:
 def autodiff_influence(
     problem: Problem, manipulator: str, parameters: dict[str, Parameters], trace: LookaheadStep, outer: Parameters
 ) -> Influence:
-    """∇_φ J^O by differentiating through the whole lookahead on the recorded chunks; the closed form's oracle.
+    """∇_φ [ J^O + β_φ H ] by autodiff through the whole lookahead on the recorded chunks; the closed form's oracle.
 
     Args:
         problem: what the run is about.
@@ -233,8 +309,14 @@ def autodiff_influence(
         (ahead, _), _ = jax.lax.scan(one_step, start, trace)
         return ahead
 
-    _, pull_back = jax.vjp(ahead_of, parameters[manipulator])
-    (gradient,) = pull_back(outer)
+    def bonus_of(own: Parameters) -> Float[Array, ""]:
+        part = _manipulator_part(problem, manipulator)
+        _, entropy = part.policy.evaluate(part.policy.fold(own), views(first_step(trace).chunk, part))
+        return problem.numbers.manipulator_entropy * jnp.mean(entropy)
+
+    own = parameters[manipulator]
+    (_, bonus), pull_back = jax.vjp(lambda own: (ahead_of(own), bonus_of(own)), own)
+    (gradient,) = pull_back((outer, jnp.ones_like(bonus)))
     return Influence(gradient, None)
 
 

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rpax.environments.protocol import Key
-from rpax.policies.agent import AgentPolicy, Parameters, View
+from rpax.policies.agent import Parameters, View
 from rpax.training.critic_update import minibatches
 from rpax.training.optimizers import OptimizerState
+from rpax.training.parts import Part
 from rpax.training.problem import Problem, global_norm
 from rpax.training.recorded import map_over_views, sum_over_views, take_envs
-from rpax.training.rollout import Chunk, Slot, actor_slots
+from rpax.training.rollout import Chunk
 
 
 class BaseUpdate(NamedTuple):
@@ -35,11 +36,11 @@ class BaseUpdate(NamedTuple):
 
 def clipped_steps(
     problem: Problem,
+    chunk: Chunk,
+    part: Part,
     key: Key,
-    base: str,
     parameters: Parameters,
     optimizer: OptimizerState,
-    chunk: Chunk,
     advantage: Float[Array, "time terms envs"],
 ) -> BaseUpdate:
     """Ascend mean min(ρ Ã, clip(ρ, 1 ± c) Ã) + β H with ρ = π_θ(a|o) / π_old(a|o), epochs × minibatches times.
@@ -49,18 +50,16 @@ def clipped_steps(
 
     Source: Schulman et al., "Proximal Policy Optimization Algorithms", 2017.
     """
-    policy, slots = problem.players[base], actor_slots(problem.plan.base_terms[base])
-    folded = policy.fold(parameters)
-    old = map_over_views(lambda recorded: policy.evaluate(folded, recorded)[0], chunk, policy, slots)
+    folded = part.policy.fold(parameters)
+    old = map_over_views(lambda recorded: part.policy.evaluate(folded, recorded)[0], chunk, part)
 
     def one_step(carry: tuple[Parameters, OptimizerState], envs: Int[Array, " some"]):
         parameters, optimizer = carry
         gradient, entropy, clipped = _clipped_gradient(
             problem,
-            policy,
+            part,
             parameters,
             take_envs(chunk._replace(last=None), envs),
-            slots,
             jnp.take(advantage, envs, axis=2),
             jnp.take(old, envs, axis=2),
         )
@@ -73,10 +72,9 @@ def clipped_steps(
 
 def _clipped_gradient(
     problem: Problem,
-    policy: AgentPolicy,
+    part: Part,
     parameters: Parameters,
     chunk: Chunk,
-    slots: tuple[Slot, ...],
     advantage: Float[Array, "time terms envs"],
     old: Float[Array, "time terms envs"],
 ) -> tuple[Parameters, Array, Array]:
@@ -84,7 +82,7 @@ def _clipped_gradient(
 
     def of_block(recorded: tuple[View, ...], advantage_of_block: Array, old_of_block: Array):
         def objective(parameters: Parameters) -> tuple[Array, tuple[Array, Array]]:
-            log_prob, entropies = policy.evaluate(parameters, recorded)
+            log_prob, entropies = part.policy.evaluate(parameters, recorded)
             ratio = jnp.exp(log_prob - old_of_block)
             near = jnp.clip(ratio, 1 - numbers.ppo_clip, 1 + numbers.ppo_clip)
             surrogate = jnp.minimum(ratio * advantage_of_block, near * advantage_of_block)
@@ -95,6 +93,6 @@ def _clipped_gradient(
         gradient, (entropy, clipped) = jax.grad(objective, has_aux=True)(folded)
         return gradient, entropy, clipped
 
-    folded, unfold = jax.vjp(policy.fold, parameters)
-    gradient, entropy, clipped = sum_over_views(of_block, chunk, policy, slots, advantage, old)
+    folded, unfold = jax.vjp(part.policy.fold, parameters)
+    gradient, entropy, clipped = sum_over_views(of_block, chunk, part, advantage, old)
     return unfold(gradient)[0], entropy, clipped

@@ -1,45 +1,39 @@
 """What agents saw and did in a recorded chunk, taken in blocks of time steps and in parts of the environments."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from rpax.policies.agent import AgentPolicy
 from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks
-from rpax.training.rollout import Chunk, Slot, views
+from rpax.training.parts import Part, views
+from rpax.training.rollout import Chunk
 
 
-def sum_over_views(
-    function: Callable[..., Any], chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot], *others: Array
-) -> Any:
+def sum_over_views(function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array) -> Any:
     """Σ over blocks of ``function(views, *others)``; the leading axis of ``others`` is time."""
-    count, of_block, recorded = _blocks(function, chunk, policy, slots)
+    count, of_block, recorded = _blocks(function, chunk, part)
     return sum_over_blocks(of_block, count, *recorded, *others)
 
 
-def map_over_views(
-    function: Callable[..., Any], chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot], *others: Array
-) -> Any:
+def map_over_views(function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array) -> Any:
     """``function(views, *others)`` of every block, joined again along time."""
-    count, of_block, recorded = _blocks(function, chunk, policy, slots)
+    count, of_block, recorded = _blocks(function, chunk, part)
     return map_over_blocks(of_block, count, *recorded, *others)
 
 
-def _blocks(
-    function: Callable[..., Any], chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot]
-) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
+def _blocks(function: Callable[..., Any], chunk: Chunk, part: Part) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
     steps, _, envs = chunk.first.shape
     # Memory runs through all steps, so they stay together.
-    numbers = len(slots) * envs * max(math.prod(seen.shape[3:]) for seen in chunk.observations)
-    count = 1 if policy.memory_units else number_of_blocks(steps, numbers)
+    numbers = part.size * envs * max(math.prod(seen.shape[3:]) for seen in chunk.observations)
+    count = 1 if part.policy.memory_units else number_of_blocks(steps, numbers)
 
     def of_block(observations: Any, legal: Any, actions: Array, first: Array, *others: Array) -> Any:
         block = chunk._replace(observations=observations, legal=legal, actions=actions, first=first)
-        return function(views(block, policy, slots), *others)
+        return function(views(block, part), *others)
 
     return count, of_block, (chunk.observations, chunk.legal, chunk.actions, chunk.first)
 

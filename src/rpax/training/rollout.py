@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,15 +12,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from rpax.environments.protocol import Environment, Key, Keys
-from rpax.objectives.plan import Pairing, Term
+from rpax.objectives.plan import Pairing
 from rpax.policies import categorical
-from rpax.policies.agent import AgentPolicy, Parameters, View
+from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.slices import take_static
 from rpax.training.placement import ONE_DEVICE, Devices
 from rpax.training.problem import Streams
-
-#: One seat of one pairing: (seat, index of the pairing).
-Slot = tuple[int, int]
+from rpax.training.slots import Slot, take_slots
 
 
 class Chunk(NamedTuple):
@@ -69,15 +66,6 @@ def group_slots(pairings: Sequence[Pairing], policies: Mapping[str, AgentPolicy]
             head = policies[pairing[seat]].head_of_seat[seat]
             groups.setdefault((pairing[seat], head), []).append((seat, number))
     return tuple(SlotGroup(agent, head, tuple(slots)) for (agent, head), slots in groups.items())
-
-
-def take_slots(of_seats: tuple[Array, Array], slots: Sequence[Slot], axis: int) -> Array:
-    """The entries of ``slots``, in their order, along the pairing axis of each seat's array."""
-    parts = [
-        take_static(of_seats[seat], [pairing for _, pairing in run], axis)
-        for seat, run in itertools.groupby(slots, key=lambda slot: slot[0])
-    ]
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=axis)
 
 
 def start_streams(environment: Environment, key: Key, pairings: int, envs: int, memory_units: int = 0) -> Streams:
@@ -226,28 +214,3 @@ def _draw(
     masks = (None, None) if legal is None else legal
     drawn = [categorical.invert(uniform[..., seat], logits[seat], masks[seat]) for seat in (0, 1)]
     return jnp.stack(drawn, axis=-1)
-
-
-def views(chunk: Chunk, policy: AgentPolicy, slots: Sequence[Slot]) -> tuple[View, ...]:
-    """What one agent saw and did in ``slots``: one view for each run of slots that the same head plays."""
-    actions = (chunk.actions[..., 0], chunk.actions[..., 1])
-    found = []
-    for head, run in itertools.groupby(slots, key=lambda slot: policy.head_of_seat[slot[0]]):
-        run_slots = tuple(run)
-        legal = None if chunk.legal is None else take_slots(chunk.legal, run_slots, axis=1)
-        observation = take_slots(chunk.observations, run_slots, axis=1)
-        action = take_slots(actions, run_slots, axis=1)
-        first = take_slots((chunk.first, chunk.first), run_slots, axis=1)
-        memory = None if chunk.memory is None else take_slots(chunk.memory, run_slots, axis=0)
-        found.append(View(head, observation, legal, action, first, memory))
-    return tuple(found)
-
-
-def actor_slots(terms: Sequence[Term]) -> tuple[Slot, ...]:
-    """Where the actor of each term sits."""
-    return tuple((term.actor_seat, term.pairing) for term in terms)
-
-
-def other_slots(terms: Sequence[Term]) -> tuple[Slot, ...]:
-    """Where the other player of each term sits."""
-    return tuple((1 - term.actor_seat, term.pairing) for term in terms)

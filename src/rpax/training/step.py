@@ -1,19 +1,20 @@
 """One update of Rational Policy Gradient from sampled play: the paper's Algorithm 1, line by line."""
 
+import functools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
-from rpax.training.base_update import policy_gradient, term_advantages
+from rpax.training.base_update import base_parts, term_advantages
 from rpax.training.critic_update import CriticBatch, advantages, update_critics
 from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
-from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influences, outer_gradient
+from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influences, outer_gradients
 from rpax.training.metrics import StepMetrics, step_metrics
 from rpax.training.outer_average import average
+from rpax.training.parts import for_each
 from rpax.training.ppo_update import BaseUpdate, clipped_steps
 from rpax.training.problem import Problem, Streams, TrainState, global_norm
 from rpax.training.rollout import Chunk, roll_out
@@ -33,7 +34,7 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     # 4.  φ ← φ + α2 ∇_φ L^O(θ′(φ))
     averages, outer_gradients = average(problem, state, outer_gradients_of(problem, ahead, outer))
     influences = manipulator_gradients(problem, state, trace, outer_gradients)
-    manipulators, manipulator_optimizer = update_manipulators(problem, state, trace, influences)
+    manipulators, manipulator_optimizer = update_manipulators(problem, state, influences)
 
     # 5.  θ ← θ + α3 ∇_θ L(θ, φ), on the batch of the first lookahead step
     first = first_step(trace)
@@ -106,17 +107,13 @@ def outer_gradients_of(
     if outer is None:
         return {}
     of_terms = term_advantages(problem, problem.plan.outer_terms, outer.advantage)
-    found = {
-        name: outer_gradient(problem, name, ahead[problem.shaped_by(name)], outer.chunk, of_terms[name])
-        for name in problem.manipulators
-    }
-    return problem.devices.mean(found)
+    return problem.devices.mean(outer_gradients(problem, ahead, outer.chunk, of_terms))
 
 
 def manipulator_gradients(
     problem: Problem, state: TrainState, trace: LookaheadStep, outer_gradients: dict[str, Parameters]
 ) -> dict[str, Influence]:
-    """∇_φ L^O(θ′(φ)) of every manipulator."""
+    """∇_φ L^O(θ′(φ)) of every manipulator: the influence on its base agent, and an ordinary entropy bonus."""
     if problem.numbers.manipulator_gradient == "closed-form":
         return closed_form_influences(problem, state.manipulators, trace, outer_gradients)
     return {
@@ -125,34 +122,18 @@ def manipulator_gradients(
 
 
 def update_manipulators(
-    problem: Problem, state: TrainState, trace: LookaheadStep, influences: dict[str, Influence]
+    problem: Problem, state: TrainState, influences: dict[str, Influence]
 ) -> tuple[dict[str, Parameters], dict[str, Parameters]]:
-    """Line 4, with an ordinary entropy bonus on what the manipulators did in the first lookahead step."""
-    manipulators, optimizer, bonus = {}, {}, {}
-    if problem.numbers.manipulator_entropy:
-        chunk = first_step(trace).chunk
-        bonus = {name: _entropy_gradient(problem, name, state.manipulators[name], chunk) for name in influences}
-        bonus = problem.devices.mean(bonus, after=influences)
+    """Line 4."""
+    manipulators, optimizer = {}, {}
     for name, influence in influences.items():
-        gradient = influence.gradient
-        if name in bonus:
-            gradient = jax.tree.map(lambda g, b: g + problem.numbers.manipulator_entropy * b, gradient, bonus[name])
         manipulators[name], optimizer[name] = problem.manipulator_optimizer.ascend(
-            gradient, state.manipulator_optimizer[name], state.manipulators[name], problem.numbers.manipulator_rate
+            influence.gradient,
+            state.manipulator_optimizer[name],
+            state.manipulators[name],
+            problem.numbers.manipulator_rate,
         )
     return manipulators, optimizer
-
-
-def _entropy_gradient(problem: Problem, manipulator: str, parameters: Parameters, chunk: Chunk) -> Parameters:
-    slots = [
-        (seat, number)
-        for seat in (0, 1)
-        for number, pairing in enumerate(problem.plan.lookahead_pairings)
-        if pairing[seat] == manipulator
-    ]
-    steps, _, envs = chunk.first.shape
-    no_advantage = jnp.zeros((steps, len(slots), envs))
-    return policy_gradient(problem.players[manipulator], parameters, chunk, slots, no_advantage, 1.0).gradient
 
 
 def update_bases(problem: Problem, key: Key, state: TrainState, first: LookaheadStep) -> dict[str, BaseUpdate]:
@@ -160,14 +141,13 @@ def update_bases(problem: Problem, key: Key, state: TrainState, first: Lookahead
 
     Either clips to the largest norm and takes the real step's learning rate.
     """
+    keys = dict(zip(problem.bases, jax.random.split(key, len(problem.bases)), strict=True))
+    if problem.numbers.base_update == "ppo":
+        of_agent = functools.partial(clipped_steps, problem, first.chunk)
+        return for_each(of_agent, base_parts(problem), keys, state.base, state.base_optimizer, first.advantage)
     updates = {}
-    for name, key_base in zip(problem.bases, jax.random.split(key, len(problem.bases)), strict=True):
+    for name, gradient in first.gradient.items():
         parameters, optimizer = state.base[name], state.base_optimizer[name]
-        if problem.numbers.base_update == "ppo":
-            advantage = first.advantage[name]
-            updates[name] = clipped_steps(problem, key_base, name, parameters, optimizer, first.chunk, advantage)
-        else:
-            gradient = first.gradient[name]
-            stepped = problem.base_optimizer.ascend(gradient, optimizer, parameters, problem.numbers.base_rate)
-            updates[name] = BaseUpdate(*stepped, global_norm(gradient), first.entropy[name])
+        stepped = problem.base_optimizer.ascend(gradient, optimizer, parameters, problem.numbers.base_rate)
+        updates[name] = BaseUpdate(*stepped, global_norm(gradient), first.entropy[name])
     return updates
