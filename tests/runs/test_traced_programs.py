@@ -1,5 +1,8 @@
 """Traced programs are kept, found again only where they are right, and never in the way."""
 
+import os
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -82,6 +85,19 @@ def test_a_damaged_file_is_replaced(folder):
         assert file.read_bytes() != damaged
 
 
+def test_files_that_nobody_used_for_a_month_are_removed(folder):
+    train(trainer_of())
+    (used,) = (folder / "traced").iterdir()
+    unused = used.with_name("unused")
+    unused.write_bytes(b"of another version")
+    for file in (used, unused):
+        os.utime(file, times=(0, time.time() - 31 * 24 * 3600))
+    train(trainer_of())
+    train(trainer_of(base_rate=0.3))
+    assert not unused.exists()
+    assert used.exists()
+
+
 def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(folder):
     (folder / "traced").write_text("a file in the place of the folder")
     assert np.isfinite(train(trainer_of())[1].returns).all()
@@ -110,7 +126,8 @@ def test_what_cannot_be_exported_is_compiled_all_the_same(folder, monkeypatch):
     (file,) = (folder / "traced").iterdir()
     file.unlink()
     monkeypatch.setattr("jax.export.export", refuse)
-    assert_same(train(trainer_of()), expected)
+    with pytest.warns(match="cannot export it: traced again"):
+        assert_same(train(trainer_of()), expected)
     assert not list((folder / "traced").iterdir())
 
 

@@ -14,6 +14,8 @@ import importlib.metadata
 import os
 import pathlib
 import sys
+import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +36,8 @@ _NOT_IN_PROGRAMS = ("updates", "seed", "seeds", "out", "sinks", "minutes", "chec
 #: Settings of JAX that say where something is kept or written, not what is computed.
 _NOT_IN_RESULTS = ("cache", "log", "dump", "traceback", "profiler")
 
+#: Files that nobody used for so long are removed.
+_KEPT_SECONDS = 30 * 24 * 3600
 _CHECKSUM = hashlib.sha256().digest_size
 
 for _part in (Report, StepMetrics):
@@ -95,7 +99,8 @@ class TracedPrograms:
                 content = export.export(jax.jit(of_leaves))(leaves, updates).serialize()
                 _write(file, content)
             return jax.jit(export.deserialize(bytearray(content)).call, donate_argnums=0)
-        except Exception:  # Whatever JAX cannot export, it can still compile.
+        except Exception as error:  # Whatever JAX cannot export, it can still compile.
+            warnings.warn(f"the update is traced anew at every start, as JAX cannot export it: {error}", stacklevel=2)
             return here
 
     def _digest(self, leaves: list[Any]) -> str:
@@ -127,6 +132,8 @@ def _read(file: pathlib.Path) -> bytes | None:
     """What was written to a file; ``None`` if there is none, or it is damaged."""
     try:
         whole = file.read_bytes()
+        with contextlib.suppress(OSError):
+            os.utime(file)  # It was used, so it is not yet removed.
     except OSError:
         return None
     checksum, content = whole[:_CHECKSUM], whole[_CHECKSUM:]
@@ -134,12 +141,18 @@ def _read(file: pathlib.Path) -> bytes | None:
 
 
 def _write(file: pathlib.Path, content: bytes | bytearray) -> None:
-    """A checksum and the content, whole or not at all. A cache that cannot be written is no reason to stop."""
+    """A checksum and the content, whole or not at all. A cache that cannot be written is no reason to stop.
+
+    Files that were not used for a month go.
+    """
     temporary = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(hashlib.sha256(content).digest() + content)
         temporary.replace(file)
+        for other in file.parent.iterdir():
+            if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+                other.unlink()
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -40,25 +40,11 @@ def make_problem(
         InputError: a fixed agent is missing, or the environment's spaces do not suit the networks.
     """
     fixed = fixed or {}
-    if config.exact and not isinstance(environment, TabularGame):
-        raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
-    for name in objective.fixed:
-        if name not in fixed:
-            raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")
-    shapes = [space.observation_shape for space in environment.spaces]
-    if config.network == "cnn" and (len(shapes[0]) != 3 or shapes[0][:2] != shapes[1][:2]):
-        raise InputError(
-            f"network 'cnn' needs images of one size for both seats, '{environment.name}' shows {shapes}; use 'mlp'"
-        )
-    plan = make_plan(objective)
-    parts = 1
+    _check(config, objective, environment, fixed)
+    plan, parts = make_plan(objective), 1
     if config.sampling == "weighted":
         plan, parts = weighted(plan)
-        if (config.envs or 0) % parts:
-            raise InputError(f"sampling 'weighted' divides envs by {parts}, which {config.envs} cannot be; change it")
     shared = environment.one_policy_for_both_seats
-    if shared and environment.spaces[0] != environment.spaces[1]:
-        raise InputError(f"environment '{environment.name}' shares one policy but its seats' spaces differ")
     policies = {
         name: make_agent_policy(
             environment.spaces, plan.seats_of(name), shared=shared, make_network=lambda n: actor_network(config, n)
@@ -83,6 +69,21 @@ def make_problem(
         ),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
     )
+
+
+def _check(config: "TrainConfig", objective: Objective, environment: Environment, fixed: Mapping[str, Any]) -> None:
+    if config.exact and not isinstance(environment, TabularGame):
+        raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
+    for name in objective.fixed:
+        if name not in fixed:
+            raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")
+    shapes = [space.observation_shape for space in environment.spaces]
+    if config.network == "cnn" and (len(shapes[0]) != 3 or shapes[0][:2] != shapes[1][:2]):
+        raise InputError(
+            f"network 'cnn' needs images of one size for both seats, '{environment.name}' shows {shapes}; use 'mlp'"
+        )
+    if environment.one_policy_for_both_seats and environment.spaces[0] != environment.spaces[1]:
+        raise InputError(f"environment '{environment.name}' shares one policy but its seats' spaces differ")
 
 
 def actor_network(config: "TrainConfig", num_actions: int) -> nn.Module:
@@ -117,7 +118,8 @@ def _optimizer(kind: Any, max_norm: float | None, **adam: float) -> Optimizer:
 
 def _numbers(config: "TrainConfig", objective: Objective, parts: int) -> Hyperparameters:
     values: dict[str, Any] = {name: getattr(config, name) for name in Hyperparameters.__dataclass_fields__}
-    values["envs"] //= parts
+    values["envs"], rest = divmod(values["envs"], parts)
+    assert not rest, "a prepared configuration has environments that can be divided so"
     if not objective.manipulators:
         # Nobody differentiates through the lookahead; its first step yields the batch that the base agents learn from.
         values["lookahead"] = 1
