@@ -27,6 +27,7 @@ CASES = {
 
 def a_problem(environment, **settings):
     sizes = {"envs": 2, "steps": 8, "lookahead": 1, "base_update": "pg", "entropy": 0.02, "partner_play": 0.1}
+    sizes["manipulator_entropy"] = 0.03
     # With a small ε_root, the derivative of Adam's first step is a small difference of large numbers.
     sizes["base_epsilon_root"] = 1e-5
     config, objective = prepare(TrainConfig("ad-rpg", environment, **{**sizes, **CASES[environment], **settings}))
@@ -67,7 +68,7 @@ def reference_base_objective(problem, base, theta, manipulators, record):
 
 
 def reference_manipulator_gradient(problem, manipulator, state, record, outer):
-    """∇_φ ⟨u, θ′(φ)⟩ by differentiating twice; u by a loop over the outer terms."""
+    """∇_φ [ ⟨u, θ′(φ)⟩ + β_φ H(φ) ] by differentiating twice; u and H by loops over terms."""
     base = problem.shaped_by(manipulator)
     terms = problem.plan.outer_terms[manipulator]
     advantage = jnp.stack([t.weight * outer.advantage[:, t.pairing, :, t.beneficiary_seat] for t in terms])
@@ -83,8 +84,15 @@ def reference_manipulator_gradient(problem, manipulator, state, record, outer):
         parts = [reference_log_prob(problem, theta, base, outer.chunk, term, term.actor_seat)[0] for term in terms]
         return jnp.mean(advantage * jnp.stack(parts))
 
-    ahead, pull_back = jax.vjp(ahead_of, state.manipulators[manipulator])
-    return pull_back(jax.grad(outer_objective)(ahead))[0]
+    def bonus(phi):
+        shared = [term for term in problem.plan.base_terms[base] if term.other == manipulator]
+        parts = [reference_log_prob(problem, phi, manipulator, record.chunk, t, 1 - t.actor_seat)[1] for t in shared]
+        return problem.numbers.manipulator_entropy * jnp.mean(jnp.stack(parts))
+
+    phi = state.manipulators[manipulator]
+    ahead, pull_back = jax.vjp(ahead_of, phi)
+    (influence,) = pull_back(jax.grad(outer_objective)(ahead))
+    return jax.tree.map(jnp.add, influence, jax.grad(bonus)(phi))
 
 
 def library_gradients(problem, state, record, outer):
