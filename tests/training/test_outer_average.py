@@ -1,5 +1,7 @@
 """The running average of the outer gradients against the weighted sum that it stands for."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +61,7 @@ def test_without_a_decay_each_updates_own_gradient_is_used_and_nothing_is_kept()
 
 def test_an_update_carries_the_average_on_and_steers_the_manipulator_by_it():
     own, averaged = small_problem(0.0), small_problem(0.9)
-    state = initial_state(averaged, key_data(0), exact=False)
+    state = jax.jit(functools.partial(initial_state, averaged, exact=False))(key_data(0))
     state = state._replace(update=jnp.asarray(40))
     after, _ = jax.jit(lambda state: step(averaged, state))(state)
     after_own, _ = jax.jit(lambda state: step(own, state))(state._replace(outer_gradients={}))

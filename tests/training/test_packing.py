@@ -23,11 +23,11 @@ def double_precision():
         yield
 
 
-def make_trainer(seeds, optimizer="adam", **settings) -> Trainer:
+def make_trainer(seeds, optimizer="adam", algorithm="ad-rpg", **settings) -> Trainer:
     settings = {"envs": 4, "steps": 4, "lookahead": 1, "outer_average": 0.9} | settings
     optimizers = {f"{role}_optimizer": optimizer for role in ("base", "manipulator", "critic")}
-    config = TrainConfig("ad-rpg", "matrix/figure-14", precision="float64", **optimizers, **settings).complete()
-    objective = rpax.algorithm("ad-rpg", partner_play=0.1)
+    config = TrainConfig(algorithm, "matrix/figure-14", precision="float64", **optimizers, **settings).complete()
+    objective = rpax.algorithm(algorithm, partner_play=0.1)
     problem = make_problem(config, objective, rpax.make("matrix/figure-14"))
     return Trainer(problem, tuple(seeds), False, "float64")
 
@@ -63,7 +63,7 @@ def test_unpacking_gives_back_the_state(network, optimizer):
 
 
 def test_an_update_moves_packed_parameters_as_it_moves_trees():
-    trainer = make_trainer((5,), network="mlp", base_max_norm=0.01, manipulator_max_norm=0.01)
+    trainer = make_trainer((5,), algorithm="at-rpg", network="mlp", base_max_norm=0.01, manipulator_max_norm=0.01)
     start = trainer.init()
     plain = jax.jit(functools.partial(step, trainer.problem))
     expected = jax.tree.map(lambda leaf: leaf[0], start)

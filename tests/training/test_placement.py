@@ -8,21 +8,33 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-SETTINGS = ["--base-update", "pg", "--hidden-sizes", "8", "--envs", "16", "--steps", "8", "--updates", "3"]
-STEERED = ["ad-rpg", "--lookahead", "2", "--manipulator-entropy", "0.01", "--outer-average", "0.5", "--seeds", "2"]
-REMEMBERING = ["sp", "--network", "gru"]
+SETTINGS = ["--network", "mlp", "--hidden-sizes", "8", "--envs", "16", "--steps", "8", "--updates", "3"]
+SELF_PLAY = ["sp", "extensive/g1"]
+STEERED = [
+    "ad-rpg",
+    "storm",
+    "--lookahead",
+    "2",
+    "--manipulator-entropy",
+    "0.01",
+    "--outer-average",
+    "0.5",
+    "--seeds",
+    "2",
+]
+REMEMBERING = ["sp", "storm", "--network", "gru"]
 
 
 def train(folder, algorithm: list[str], devices: int) -> dict[str, np.ndarray]:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
-    name, *its_settings = algorithm
-    command = [sys.executable, "-m", "rpax", "train", name, "storm", *SETTINGS, *its_settings]
+    name, environment_name, *its_settings = algorithm
+    command = [sys.executable, "-m", "rpax", "train", name, environment_name, *SETTINGS, *its_settings]
     subprocess.run([*command, "--quiet", "--out", str(folder)], env=environment, check=True, capture_output=True)
     return load_file(max(folder.glob("checkpoints/*/state.safetensors")))
 
 
 @pytest.mark.parametrize(
-    "algorithm", [["sp"], *[pytest.param(a, marks=pytest.mark.slow) for a in (STEERED, REMEMBERING)]], ids="_".join
+    "algorithm", [SELF_PLAY, *[pytest.param(a, marks=pytest.mark.slow) for a in (STEERED, REMEMBERING)]], ids="_".join
 )
 def test_two_devices_train_what_one_does(tmp_path, algorithm):
     one, two = train(tmp_path / "one", algorithm, 1), train(tmp_path / "two", algorithm, 2)

@@ -1,5 +1,7 @@
 """Training with pairings that are played in proportion to their weights."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,14 +24,14 @@ from rpax.training.trainer import Trainer
 WEIGHTS = {"partner_play": 0.1, "crossplay_weight": 0.25}
 
 
-def make(sampling: str = "weighted", envs: int = 8):
-    config = TrainConfig("ad-rpg", "matrix/figure-13", sampling=sampling, envs=envs, steps=2, network="mlp").complete()
+def make(sampling: str, network: str):
+    config = TrainConfig("ad-rpg", "matrix/figure-13", sampling=sampling, envs=8, steps=2, network=network).complete()
     objective = rpax.algorithm("ad-rpg", partner_play=0.1)
     return make_problem(config, objective, rpax.make("matrix/figure-13"))
 
 
 def test_metrics_name_each_pairing_once():
-    problem = make()
+    problem = make("weighted", "tabular")
     trainer = Trainer(problem, (0,), False, "float32")
     _, report = trainer.advance(trainer.init(), 1)
     row = metrics_row(problem, report, 0, 0, 1)
@@ -49,12 +51,13 @@ def test_sums_over_repetitions():
 
 @pytest.mark.parametrize("repetitions", [2, 4])
 def test_a_critic_learns_from_repetitions_as_from_one_batch(repetitions):
-    problem = make("uniform")
-    state = initial_state(problem, key_data(0), exact=False)
+    problem = make("uniform", "mlp")
+    state = jax.jit(functools.partial(initial_state, problem, exact=False))(key_data(0))
     pairing = problem.plan.all_pairings[3]
     everyone = {**state.base, **state.manipulators}
     streams = start_streams(problem.stage, key_data(1), 1, 8)
-    chunk, _ = roll_out(problem.stage, problem.players, everyone, (pairing,), key_data(2), streams, 6)
+    play = functools.partial(roll_out, problem.stage, problem.players, pairings=(pairing,), steps=6)
+    chunk, _ = jax.jit(play)(parameters=everyone, key=key_data(2), streams=streams)
     targets = jax.random.normal(jax.random.key(3), chunk.rewards.shape)
 
     def divided(leaf):
@@ -63,10 +66,12 @@ def test_a_critic_learns_from_repetitions_as_from_one_batch(repetitions):
 
     parts = jax.tree.map(divided, chunk._replace(last=None))
     one, other = (
-        update_critics(problem, key_data(4), state, [batch])
-        for batch in (
-            CriticBatch((pairing,), chunk, targets),
-            CriticBatch((pairing,) * repetitions, parts, divided(targets)),
+        jax.jit(lambda *recorded, p=pairings: update_critics(problem, key_data(4), state, [CriticBatch(p, *recorded)]))(
+            *recorded
+        )
+        for pairings, *recorded in (
+            ((pairing,), chunk, targets),
+            ((pairing,) * repetitions, parts, divided(targets)),
         )
     )
     for leaf, its in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
