@@ -25,8 +25,13 @@ MOST_POINTS = 100
 #: Case → algorithm, environment, settings besides the preset's, how many seeds.
 CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "sp-cramped_room": ("sp", "overcooked/cramped_room", {"updates": 800}, 5),
-    "sp-coord_ring": ("sp", "overcooked/coord_ring", {}, 3),
-    "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {}, 3),
+    "sp-coord_ring": ("sp", "overcooked/coord_ring", {"updates": 1000}, 5),
+    "sp-counter_circuit": (
+        "sp",
+        "overcooked/counter_circuit",
+        {"hidden_sizes": (128, 128), "activation": "relu", "updates": 1000},
+        3,
+    ),
     "sp-forced_coord": ("sp", "overcooked/forced_coord", {}, 3),
     "sp-storm": ("sp", "storm", {"updates": 1500}, 5),
     "sp-hanabi": ("sp", "hanabi/3x3", {"updates": 800}, 3),
