@@ -53,7 +53,8 @@ def gradients(problem: Problem, state: TrainState, average: Any, key: jax.Array)
     trace, found = draw(problem, state, key)
     results = {}
     for decay in DECAYS:
-        numbers = dataclasses.replace(problem.numbers, dice_decay=decay)
+        # Without the entropy bonus, which is no estimate of the influence.
+        numbers = dataclasses.replace(problem.numbers, dice_decay=decay, manipulator_entropy=0.0)
         with_decay = dataclasses.replace(problem, numbers=numbers)
         for kind, u in (("own", found[name]), ("averaged", average)):
             influence = closed_form_influences(with_decay, state.manipulators, trace, {name: u})[name]

@@ -49,6 +49,10 @@ def with_fresh_streams(state: TrainState, problem: Problem) -> TrainState:
 def ratios(problem: Problem, state: TrainState, label: str) -> dict[str, Any]:
     """Squared signal-to-noise ratios of the base agents' and of the manipulators' gradients, each all together."""
 
+    # Without the entropy bonus, which is no estimate of the influence.
+    numbers = dataclasses.replace(problem.numbers, manipulator_entropy=0.0)
+    without_bonus = dataclasses.replace(problem, numbers=numbers)
+
     @jax.jit
     def batch(key: jax.Array) -> Any:
         trace, outer = draw(problem, state, key)
@@ -57,7 +61,7 @@ def ratios(problem: Problem, state: TrainState, label: str) -> dict[str, Any]:
     @jax.jit
     def manipulators(average: Any, key: jax.Array) -> jax.Array:
         trace, _ = draw(problem, state, key)
-        found = closed_form_influences(problem, state.manipulators, trace, average)
+        found = closed_form_influences(without_bonus, state.manipulators, trace, average)
         return flat({name: influence.gradient for name, influence in found.items()})
 
     bases, outers, steered = [], [], []

@@ -12,9 +12,10 @@ from numpy.testing import assert_array_equal
 
 from rpax.environments.protocol import SeatSpace
 from rpax.policies.agent import AgentPolicy
+from rpax.policies.layout import Layout
 from rpax.policies.networks import MLP, Tabular
 from rpax.training.parts import Part, for_each
-from rpax.training.slots import common_runs, runs_of, take_runs
+from rpax.training.slots import common_runs, runs_of, slots_of, take_runs
 
 PAIRINGS = 9
 SPACE = SeatSpace((4,), 3, jnp.float32, ("a", "b", "c"))
@@ -24,12 +25,12 @@ ONE = ((0, 0), (0, 1), (0, 2), (1, 4), (1, 5))
 OTHER = ((0, 3), (0, 4), (0, 8), (1, 6), (1, 7))
 
 
-def policy(network=None):
-    return AgentPolicy({"shared": network or MLP(3, (5,))}, {0: "shared", 1: "shared"}, (SPACE, SPACE))
+def policy(network=None, **others):
+    return AgentPolicy({"shared": network or MLP(3, (5,))}, {0: "shared", 1: "shared"}, (SPACE, SPACE), **others)
 
 
-def slots_of(runs):
-    return [(run.seat, run.start + n) for run in runs for n in range(run.length)]
+LAYOUT = Layout.of({"a": jnp.zeros(3)})
+APART = AgentPolicy({"seat_0": MLP(3, (5,)), "seat_1": MLP(3, (5,))}, {0: "seat_0", 1: "seat_1"}, (SPACE, SPACE))
 
 
 @settings(deadline=None)
@@ -44,8 +45,9 @@ def slots_of(runs):
 def test_common_runs_are_everyones_slots_cut_at_the_same_places_and_nowhere_else(drawn):
     seats, pairings_of_each = drawn
     slots_of_each = [list(zip(seats, pairings, strict=True)) for pairings in pairings_of_each]
-    found = common_runs([runs_of(slots) for slots in slots_of_each])
-    assert [slots_of(runs) for runs in found] == slots_of_each
+    found = common_runs(slots_of_each)
+    slots = [[(run.seat, run.start + n) for run in runs for n in range(run.length)] for runs in found]
+    assert slots == slots_of_each == [slots_of(runs) for runs in found]
     assert len({tuple((run.seat, run.length) for run in runs) for runs in found}) == 1
     for number in range(1, len(found[0])):
         ends = [runs[number - 1] for runs in found]
@@ -77,17 +79,20 @@ def test_agents_that_are_alike_share_one_loop(jit):
 
 
 @pytest.mark.parametrize(
-    ("other", "arguments"),
+    ("other", "argument"),
     [
-        (Part.of(policy(Tabular(3)), ONE), 5),
-        (Part.of(policy(MLP(3, (6,))), ONE), 5),
-        (Part.of(policy(), ONE[1:]), 4),
-        (Part.of(policy(), tuple((1 - seat, pairing) for seat, pairing in ONE)), 5),
-        (Part.of(policy(), OTHER), 1),
+        (Part.of(policy(Tabular(3)), ONE), jnp.ones((5, 1))),
+        (Part.of(policy(MLP(3, (6,))), ONE), jnp.ones((5, 1))),
+        (Part.of(APART, ONE), jnp.ones((5, 1))),
+        (Part.of(policy(layout=LAYOUT), ONE), jnp.ones((5, 1))),
+        (Part.of(policy(), ONE[1:]), jnp.ones((4, 1))),
+        (Part.of(policy(), tuple((1 - seat, pairing) for seat, pairing in ONE)), jnp.ones((5, 1))),
+        (Part.of(policy(), OTHER), jnp.ones((1, 1))),
+        (Part.of(policy(), OTHER), jnp.ones((5, 1), int)),
     ],
-    ids=["network", "size", "number of slots", "seats", "shape of an argument"],
+    ids=["network", "size", "heads", "layout", "number of slots", "seats", "shape of an argument", "type of one"],
 )
-def test_agents_that_differ_go_apart(other, arguments):
+def test_agents_that_differ_go_apart(other, argument):
     traced = []
 
     def function(part, numbers):
@@ -95,7 +100,7 @@ def test_agents_that_differ_go_apart(other, arguments):
         return sums(part, numbers)
 
     parts = {"x": Part.of(policy(), ONE), "y": other, "z": Part.of(policy(), OTHER)}
-    numbers = {"x": jnp.ones((5, 1)), "y": jnp.full((arguments, 1), 3.0), "z": jnp.full((5, 1), 2.0)}
+    numbers = {"x": jnp.ones((5, 1)), "y": 3 * argument, "z": jnp.full((5, 1), 2.0)}
     found = for_each(function, parts, numbers)
     assert len(traced) == 2
     for name, part in parts.items():

@@ -1,44 +1,51 @@
 """Environments spread over several devices: the same training, up to the order of sums."""
 
+import json
 import os
+import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
-SETTINGS = ["--network", "mlp", "--hidden-sizes", "8", "--envs", "16", "--steps", "8", "--updates", "3"]
-SELF_PLAY = ["sp", "extensive/g1"]
-STEERED = [
-    "ad-rpg",
-    "storm",
-    "--lookahead",
-    "2",
-    "--manipulator-entropy",
-    "0.01",
-    "--outer-average",
-    "0.5",
-    "--seeds",
-    "2",
-]
-REMEMBERING = ["sp", "storm", "--network", "gru"]
+SETTINGS = {"network": "mlp", "hidden_sizes": [8], "envs": 16, "steps": 8, "base_update": "pg", "seeds": [0]}
+TWO_ALIKE = {"algorithm": "ad-rpg", "environment": "extensive/g1", "manipulator_entropy": 0.01}
+SELF_PLAY = {"algorithm": "sp", "environment": "storm"}
+STEERED = {"algorithm": "ad-rpg", "environment": "storm", "seeds": [0, 1], "lookahead": 2, "outer_average": 0.5}
+REMEMBERING = {"algorithm": "sp", "environment": "storm", "network": "gru"}
+TRAIN = """
+import json, sys
+import jax, numpy as np
+from rpax.runs.config import config_from_dict
+from rpax.runs.prepare import prepare
+from rpax.runs.session import make_environment, make_trainer
+from rpax.training.setup import make_problem
+
+config, objective = prepare(config_from_dict(json.loads(sys.argv[1])))
+trainer = make_trainer(config, make_problem(config, objective, make_environment(config)))
+state, _ = trainer.advance(trainer.init(), 3)
+np.savez(sys.argv[2], *jax.tree.leaves(state), devices=jax.device_count())
+"""
 
 
-def train(folder, algorithm: list[str], devices: int) -> dict[str, np.ndarray]:
+def train(file: pathlib.Path, settings: dict[str, Any], devices: int) -> dict[str, np.ndarray]:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
-    name, environment_name, *its_settings = algorithm
-    command = [sys.executable, "-m", "rpax", "train", name, environment_name, *SETTINGS, *its_settings]
-    subprocess.run([*command, "--quiet", "--out", str(folder)], env=environment, check=True, capture_output=True)
-    return load_file(max(folder.glob("checkpoints/*/state.safetensors")))
+    command = [sys.executable, "-c", TRAIN, json.dumps(SETTINGS | settings), str(file)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return dict(np.load(file))
 
 
 @pytest.mark.parametrize(
-    "algorithm", [SELF_PLAY, *[pytest.param(a, marks=pytest.mark.slow) for a in (STEERED, REMEMBERING)]], ids="_".join
+    "settings",
+    [TWO_ALIKE, *[pytest.param(its, marks=pytest.mark.slow) for its in (SELF_PLAY, STEERED, REMEMBERING)]],
+    ids=["two alike", "self-play", "steered", "remembering"],
 )
-def test_two_devices_train_what_one_does(tmp_path, algorithm):
-    one, two = train(tmp_path / "one", algorithm, 1), train(tmp_path / "two", algorithm, 2)
+def test_two_devices_train_what_one_does(tmp_path, settings):
+    one, two = (train(tmp_path / f"{devices}.npz", settings, devices) for devices in (1, 2))
     assert one.keys() == two.keys()
+    assert (one.pop("devices"), two.pop("devices")) == (1, 2)
     for name in one:
         np.testing.assert_allclose(one[name], two[name], rtol=1e-4, atol=1e-5, err_msg=name)
 

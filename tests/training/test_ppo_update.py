@@ -19,7 +19,7 @@ from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.ppo_update import clipped_steps
 from rpax.training.problem import key_data
 from rpax.training.setup import make_problem
-from rpax.training.step import step
+from rpax.training.step import step, update_bases
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,18 @@ def recorded(problem):
 def steps_of(problem, state, first, name):
     arguments = (state.base[name], state.base_optimizer[name], first.advantage[name])
     return clipped_steps(problem, first.chunk, base_parts(problem)[name], key_data(2), *arguments)
+
+
+def test_every_agent_makes_its_own_steps_with_its_own_key():
+    """Agents that share a loop move as each does alone."""
+    config = TrainConfig("ad-rpg", "matrix/figure-13", envs=4, steps=2, base_update="ppo", ppo_minibatches=2).complete()
+    problem = make_problem(config, rpax.algorithm("ad-rpg"), rpax.make("matrix/figure-13"))
+    state, first = recorded(problem)
+    found = jax.jit(functools.partial(update_bases, problem))(key_data(4), state, first)
+    for key, (name, part) in zip(jax.random.split(key_data(4), 2), base_parts(problem).items(), strict=True):
+        alone = functools.partial(clipped_steps, problem, first.chunk, part)
+        expected = jax.jit(alone)(key, state.base[name], state.base_optimizer[name], first.advantage[name])
+        jax.tree.map(functools.partial(assert_allclose, rtol=1e-12), found[name], expected)
 
 
 def test_one_epoch_of_one_minibatch_is_the_plain_step():

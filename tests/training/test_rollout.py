@@ -16,7 +16,7 @@ from rpax.policies.agent import make_agent_policy
 from rpax.policies.networks import Tabular
 from rpax.training.parts import Part, views
 from rpax.training.problem import key_data
-from rpax.training.rollout import Chunk, SlotGroup, group_slots, roll_out, start_streams
+from rpax.training.rollout import Chunk, SlotGroup, draw_chance, group_slots, roll_out, start_streams
 from rpax.training.slots import actor_slots, other_slots, take_slots
 
 PAIRINGS = (Pairing("a", "b"), Pairing("b", "a"), Pairing("a", "a"), Pairing("c", "b"))
@@ -149,6 +149,23 @@ def test_seats_pairings_environments_and_steps_draw_independently(shared):
         assert abs(product.mean()) < 5 / np.sqrt(product.size), (slots[one], slots[other])
     for product in (drawn[:, 1:] * drawn[:, :-1], drawn[1:] * drawn[:-1]):  # neighbouring environments; steps
         assert np.all(np.abs(product.mean(axis=(0, 1))) < 5 / np.sqrt(product[..., 0].size))
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_chance_is_uniform_and_no_number_is_drawn_twice(precision):
+    with jax.enable_x64(precision == "float64"):
+        chance = draw_chance(key_data(5), (7, 3, 50))
+    assert chance.uniform.shape == chance.keys.shape == (7, 3, 50, 2)
+    assert (chance.uniform.dtype, chance.keys.dtype) == (precision, "uint32")
+    uniform = np.asarray(chance.uniform, np.float64)
+    numbers = np.ravel(uniform * 2**23)
+    assert_array_equal(numbers, np.round(numbers))
+    assert numbers.min() >= 0
+    assert numbers.max() < 2**23
+    assert abs(uniform.mean() - 1 / 2) < 5 * np.sqrt(1 / 12 / uniform.size)
+    # Among 4,200 words of 23 bits, about one pair is equal by chance.
+    words = np.concatenate([numbers.astype(np.uint32), np.ravel(chance.keys) >> 9])
+    assert len(np.unique(words)) > len(words) - 10
 
 
 def test_slots_are_grouped_by_agent_and_head():

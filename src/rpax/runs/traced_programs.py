@@ -11,11 +11,12 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
+import logging
 import os
 import pathlib
+import re
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,9 @@ _NOT_IN_PROGRAMS = ("updates", "seed", "seeds", "out", "sinks", "minutes", "chec
 #: Settings of JAX that say where something is kept or written, not what is computed.
 _NOT_IN_RESULTS = ("cache", "log", "dump", "traceback", "profiler")
 
-#: Files that nobody used for so long are removed.
+_log = logging.getLogger(__name__)
+
+#: Programs that nobody used for so long are removed.
 _KEPT_SECONDS = 30 * 24 * 3600
 _CHECKSUM = hashlib.sha256().digest_size
 
@@ -93,15 +96,15 @@ class TracedPrograms:
         if folder is None:
             return here
         file = folder / "traced" / self._digest(leaves)
-        content = _read(file)
-        try:
-            if content is None:
-                content = export.export(jax.jit(of_leaves))(leaves, updates).serialize()
-                _write(file, content)
-            return jax.jit(export.deserialize(bytearray(content)).call, donate_argnums=0)
-        except Exception as error:  # Whatever JAX cannot export, it can still compile.
-            warnings.warn(f"the update is traced anew at every start, as JAX cannot export it: {error}", stacklevel=2)
-            return here
+        program = _read_program(file)
+        if program is None:
+            try:
+                program = export.export(jax.jit(of_leaves))(leaves, updates)
+                _write(file, program.serialize())
+            except Exception as error:  # Whatever JAX cannot export, it can still compile.
+                _log.warning("the update is traced anew at every start, as it could not be exported: %s", error)
+                return here
+        return jax.jit(program.call, donate_argnums=0)
 
     def _digest(self, leaves: list[Any]) -> str:
         arguments = [(leaf.shape, str(leaf.dtype), _spread(leaf)) for leaf in leaves]
@@ -128,34 +131,44 @@ def _by_seat(report: Report, kind: Callable[[Any], Any]) -> Report:
     return report._replace(policies=policies)
 
 
-def _read(file: pathlib.Path) -> bytes | None:
-    """What was written to a file; ``None`` if there is none, or it is damaged."""
+def _read_program(file: pathlib.Path) -> export.Exported | None:
+    """The program in a file; ``None`` if there is no file, or nothing that can be read in it."""
     try:
         whole = file.read_bytes()
-        with contextlib.suppress(OSError):
-            os.utime(file)  # It was used, so it is not yet removed.
     except OSError:
         return None
     checksum, content = whole[:_CHECKSUM], whole[_CHECKSUM:]
-    return content if hashlib.sha256(content).digest() == checksum else None
+    if hashlib.sha256(content).digest() != checksum:
+        return None
+    try:
+        program = export.deserialize(bytearray(content))
+    except Exception:  # Of another version of the format: it will be replaced.
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(file)  # It was used, so it stays.
+    return program
 
 
 def _write(file: pathlib.Path, content: bytes | bytearray) -> None:
-    """A checksum and the content, whole or not at all. A cache that cannot be written is no reason to stop.
-
-    Files that were not used for a month go.
-    """
+    """A checksum and the content, whole or not at all. A cache that cannot be written is no reason to stop."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(hashlib.sha256(content).digest() + content)
         temporary.replace(file)
-        for other in file.parent.iterdir():
-            if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
-                other.unlink()
+        _remove_unused(file.parent)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _remove_unused(folder: pathlib.Path) -> None:
+    """Programs that nobody used for a month go, and what writing them left behind."""
+    for file in folder.iterdir():
+        if re.fullmatch(r"[0-9a-f]{64}(\.\d+)?", file.name):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _KEPT_SECONDS:
+                    file.unlink()
 
 
 def _source() -> str | None:

@@ -1,4 +1,4 @@
-"""The manipulators' gradient ∇_φ J^O(θ′(φ)) through the lookahead: in closed form, and by autodiff as its oracle.
+"""The manipulators' gradient ∇_φ [ J^O(θ′(φ)) + β_φ H(φ) ] through the lookahead: in closed form, and by autodiff.
 
 The closed form needs no higher-order autodiff: differentiate the optimiser once, push the result through the base
 policy once, and what comes out are advantages for the manipulator (the influence credits). See ``docs/method.md``.
@@ -26,7 +26,7 @@ from rpax.training.rollout import Chunk
 from rpax.training.slots import actor_slots, other_slots
 
 
-def outer_gradients(
+def outer_gradients_on_device(
     problem: Problem, ahead: Mapping[str, Parameters], chunk: Chunk, advantage: Mapping[str, Array]
 ) -> dict[str, Parameters]:
     """u = ∇_θ′ J^O(θ′): the ordinary policy gradient of each manipulator's shaped base for its edges, on one device."""
@@ -64,7 +64,7 @@ class _Adjoint(NamedTuple):
 def closed_form_influences(
     problem: Problem, manipulators: Mapping[str, Parameters], trace: LookaheadStep, outer: Mapping[str, Parameters]
 ) -> dict[str, Influence]:
-    """∇_φ J^O by influence credits, of every manipulator.
+    """∇_φ [ J^O + β_φ H ] by influence credits, of every manipulator.
 
     Backwards over the lookahead steps, (u, ū) being the derivative of J^O in (θ^{k+1}, state^{k+1}):
 
@@ -73,6 +73,8 @@ def closed_form_influences(
         c_t = influence credits of (s, Ã)
         ∇_φ J^O += mean_{e,t} [e plays with the manipulator] c_t ∇_φ log π_φ(b_t|o^φ_t)
         u ← u⁰ + ∇_θ ( mean_{e,t} (stop(c_t) log π_θ + Ã_t s_t) + β ⟨d, ∇_θ H⟩ )
+
+    and β_φ ∇_φ H, an ordinary entropy bonus on what the manipulator did in the first step, in the end.
 
     Args:
         problem: what the run is about.

@@ -25,7 +25,7 @@ class StepMetrics(NamedTuple):
 
     Attributes:
         base_gradient_norm: per base agent, ‖∇_θ L‖ before clipping.
-        manipulator_gradient_norm: per manipulator, ‖∇_φ L^O‖ before clipping.
+        manipulator_gradient_norm: per manipulator, ‖∇_φ L^O‖, with its entropy bonus, before clipping.
         influence: per manipulator, the root mean square influence credit of the first lookahead step.
         entropy: per base agent, mean policy entropy in nats.
         clipped: per base agent, the share of samples that PPO clips; empty without PPO.

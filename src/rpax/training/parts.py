@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from rpax.policies.agent import AgentPolicy, View
 from rpax.training.rollout import Chunk
-from rpax.training.slots import Run, Slot, common_runs, runs_of, take_runs
+from rpax.training.slots import Run, Slot, common_runs, runs_of, slots_of, take_runs
 
 Result = TypeVar("Result")
 
@@ -67,7 +67,7 @@ def for_each(
     """
     found: dict[str, Result] = {}
     for names in _alike(parts, arrays):
-        runs = common_runs([parts[name].runs for name in names])
+        runs = common_runs([slots_of(parts[name].runs) for name in names])
         arguments = [tuple(argument[name] for argument in arrays) for name in names]
         like = Part(parts[names[0]].policy, runs[0])
         results = [function(like, *arguments[0])] if len(names) == 1 else _in_a_loop(function, like, runs, arguments)
@@ -92,7 +92,7 @@ def _alike(parts: Mapping[str, Part], arrays: Sequence[Mapping[str, Any]]) -> li
     """The agents, in groups that one loop can take."""
     groups: list[tuple[Any, list[str]]] = []
     for name, part in parts.items():
-        seats = [run.seat for run in part.runs for _ in range(run.length)]
+        seats = [seat for seat, _ in slots_of(part.runs)]
         shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), [argument[name] for argument in arrays])
         mark = (part.policy, seats, shapes)
         # Searched, as networks need not be hashable.

@@ -67,7 +67,7 @@ def clipped_steps(
         return carry, (global_norm(gradient), entropy, clipped)
 
     (parameters, optimizer), measured = jax.lax.scan(one_step, (parameters, optimizer), minibatches(problem, key))
-    return BaseUpdate(parameters, optimizer, *(part.mean() for part in measured))
+    return BaseUpdate(parameters, optimizer, *(values.mean() for values in measured))
 
 
 def _clipped_gradient(

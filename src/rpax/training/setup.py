@@ -119,7 +119,8 @@ def _optimizer(kind: Any, max_norm: float | None, **adam: float) -> Optimizer:
 def _numbers(config: "TrainConfig", objective: Objective, parts: int) -> Hyperparameters:
     values: dict[str, Any] = {name: getattr(config, name) for name in Hyperparameters.__dataclass_fields__}
     values["envs"], rest = divmod(values["envs"], parts)
-    assert not rest, "a prepared configuration has environments that can be divided so"
+    if rest:
+        raise InputError(f"sampling 'weighted' divides envs by {parts}, which {config.envs} cannot be; change it")
     if not objective.manipulators:
         # Nobody differentiates through the lookahead; its first step yields the batch that the base agents learn from.
         values["lookahead"] = 1

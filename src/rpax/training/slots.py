@@ -40,18 +40,20 @@ def other_slots(terms: Sequence[Term]) -> tuple[Slot, ...]:
 
 def runs_of(slots: Sequence[Slot]) -> tuple[Run, ...]:
     """The longest runs that make up the slots, in their order."""
-    return common_runs([[Run(seat, pairing, 1) for seat, pairing in slots]])[0]
+    return common_runs([slots])[0]
 
 
-def common_runs(runs_of_each: Sequence[Sequence[Run]]) -> list[tuple[Run, ...]]:
+def slots_of(runs: Sequence[Run]) -> list[Slot]:
+    """The slots that runs consist of, in their order."""
+    return [(run.seat, int(run.start) + number) for run in runs for number in range(run.length)]
+
+
+def common_runs(slots_of_each: Sequence[Sequence[Slot]]) -> list[tuple[Run, ...]]:
     """The slots of several agents in the longest runs that begin and end at the same places for all of them.
 
     Args:
-        runs_of_each: each agent's runs, of the same seats in the same order.
+        slots_of_each: each agent's, of the same seats in the same order.
     """
-    slots_of_each = [
-        [(run.seat, int(run.start) + n) for run in runs for n in range(run.length)] for runs in runs_of_each
-    ]
     count = len(slots_of_each[0])
     inside = [n for n in range(1, count) if not all(_neighbours(*slots[n - 1 : n + 1]) for slots in slots_of_each)]
     bounds = list(itertools.pairwise([0, *inside, count]))
@@ -66,7 +68,7 @@ def _neighbours(slot: Slot, following: Slot) -> bool:
 def take_runs(of_seats: tuple[Array, Array], runs: Sequence[Run], axis: int) -> Array:
     """The entries of ``runs``, in their order, along the pairing axis of each seat's array.
 
-    XLA copies slices, or fuses them into what follows; on the CPU it would gather element by element.
+    In slices, for the reason that :func:`rpax.slices.take_static` gives.
     """
     parts = [_slice(of_seats[run.seat], run, axis) for run in runs]
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=axis)

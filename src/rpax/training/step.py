@@ -11,7 +11,12 @@ from rpax.policies.agent import Parameters
 from rpax.training.base_update import base_parts, term_advantages
 from rpax.training.critic_update import CriticBatch, advantages, update_critics
 from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
-from rpax.training.manipulator_update import Influence, autodiff_influence, closed_form_influences, outer_gradients
+from rpax.training.manipulator_update import (
+    Influence,
+    autodiff_influence,
+    closed_form_influences,
+    outer_gradients_on_device,
+)
 from rpax.training.metrics import StepMetrics, step_metrics
 from rpax.training.outer_average import average
 from rpax.training.parts import for_each
@@ -107,7 +112,7 @@ def outer_gradients_of(
     if outer is None:
         return {}
     of_terms = term_advantages(problem, problem.plan.outer_terms, outer.advantage)
-    return problem.devices.mean(outer_gradients(problem, ahead, outer.chunk, of_terms))
+    return problem.devices.mean(outer_gradients_on_device(problem, ahead, outer.chunk, of_terms))
 
 
 def manipulator_gradients(
