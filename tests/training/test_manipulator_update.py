@@ -111,11 +111,16 @@ def test_closed_form_equals_autodiff(kind, lookahead):
     [
         {"entropy": 0.0, "normalize": False},
         {"network": "mlp", "hidden_sizes": (5,)},
-        {"options": {"partner_play": 0.0}},
         {"algorithm": "ad-rpg"},
-        {"algorithm": "at-rpg", "options": {"sides": "both", "victim_self_play": 0.2}},
-        {"algorithm": "paired-rpg", "options": {"antagonist": "adversary"}},
-        {"environment": "matrix/figure-14", "steps": 3, "algorithm": "at-rpg"},
+        *[
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                {"options": {"partner_play": 0.0}},
+                {"algorithm": "at-rpg", "options": {"sides": "both", "victim_self_play": 0.2}},
+                {"algorithm": "paired-rpg", "options": {"antagonist": "adversary"}},
+                {"environment": "matrix/figure-14", "steps": 3, "algorithm": "at-rpg"},
+            )
+        ],
     ],
     ids=str,
 )
@@ -153,6 +158,7 @@ def test_entropy_bonus_is_that_of_all_that_the_manipulator_did_in_the_first_look
         assert relative_error(added, bonus) < 1e-10
 
 
+@pytest.mark.slow
 def test_blocks_of_time_change_nothing(monkeypatch):
     problem = tiny_problem("at-rpg", lookahead=2, entropy=0.02, options={"sides": "single", "partner_play": 0.1})
     state = a_state(problem, used=False)

@@ -51,6 +51,7 @@ def test_chunks_of_any_size_make_the_same_updates(exact):
     assert np.asarray(whole.update).tolist() == [7, 7]
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_do_not_depend_on_each_other():
     trainer, alone = make_trainer(seeds=(3, 8)), make_trainer(seeds=(8,))
     together, _ = trainer.advance(trainer.init(), 5)
