@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 SETTINGS = {"network": "mlp", "hidden_sizes": [8], "envs": 16, "steps": 8, "base_update": "pg", "seeds": [0]}
-TWO_ALIKE = {"algorithm": "ad-rpg", "environment": "extensive/g1", "manipulator_entropy": 0.01}
+TWO_ALIKE = {"algorithm": "ad-rpg", "environment": "storm", "manipulator_entropy": 0.01}
 SELF_PLAY = {"algorithm": "sp", "environment": "storm"}
 STEERED = {"algorithm": "ad-rpg", "environment": "storm", "seeds": [0, 1], "lookahead": 2, "outer_average": 0.5}
 REMEMBERING = {"algorithm": "sp", "environment": "storm", "network": "gru"}
@@ -26,7 +26,8 @@ from rpax.training.setup import make_problem
 config, objective = prepare(config_from_dict(json.loads(sys.argv[1])))
 trainer = make_trainer(config, make_problem(config, objective, make_environment(config)))
 state, _ = trainer.advance(trainer.init(), 3)
-np.savez(sys.argv[2], *jax.tree.leaves(state), devices=jax.device_count())
+devices = len(state.lookahead_streams.first.sharding.device_set)
+np.savez(sys.argv[2], *jax.tree.leaves(state), devices=devices)
 """
 
 
