@@ -63,6 +63,8 @@ VALUES = [
     Wrong("a discount above 1", [*AT, "--discount", "1.5"], ("discount 1.5", "a number from 0 to 1")),
     Wrong("a negative decay", [*AT, "--dice-decay", "-0.5"], ("dice_decay -0.5", "a number from 0 to 1")),
     Wrong("a decay over less than nothing", [*AT, "--shaping-updates", "-1"], ("shaping_updates -1", "at least 0")),
+    Wrong("more than all episodes", [*AT, "--exploring-starts", "2"], ("exploring_starts 2", "from 0 to 1")),
+    Wrong("exploring starts of nowhere", [*AT, "--exploring-starts", "1"], ("no exploring starts", "to 0")),
     Wrong("an average that never moves", [*AT, "--outer-average", "1"], ("outer_average 1", "less than 1")),
     Wrong("an average of exact gradients", [*AT, "--exact", "--outer-average", "0.9"], ("outer_average", "exact mode")),
     Wrong("a step that has no derivative", [*AT, "--base-epsilon-root", "0"], ("base_epsilon_root 0", "above 0")),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import rpax
 from rpax.environments.jaxmarl.layouts import CLASSIC, OWN
@@ -18,7 +18,9 @@ from rpax.environments.jaxmarl.overcooked import Overcooked, OvercookedState
 UP, DOWN, RIGHT, LEFT, STAY, INTERACT = range(6)
 #: JaxMARL's numbers of what an agent can hold, and of a pot.
 NOTHING, ONION, PLATE, SOUP = 1, 3, 5, 9
-POT = 8
+POT, AGENT = 8, 10
+#: JaxMARL's number of the colour that each agent has in its map.
+SEAT_COLOUR = (0, 2)
 #: A pot's status: 23 is empty, each of three onions takes one off, then it counts down while it cooks.
 EMPTY_POT, ONE_ONION, READY = 23, 22, 0
 
@@ -70,14 +72,10 @@ def play_both(ours: Overcooked, theirs, key, envs: int, steps: int):
         }
         return (following, own), (equal, transition)
 
-    key_reset, key_hands, key_pots, key_play = jax.random.split(key, 4)
-    # Both begin in our state; JaxMARL's own reset comes when the episodes end.
-    state = jax.vmap(ours.reset)(jax.random.split(key_reset, envs))
-    # Full hands and pots in every state to start with, or random play would deliver nothing.
-    held = jax.random.choice(key_hands, jnp.array([NOTHING, ONION, PLATE, SOUP], jnp.uint8), (envs, 2))
-    status = jax.random.randint(key_pots, state.grid.shape[:-1], 0, EMPTY_POT + 1).astype(jnp.uint8)
-    pots = jnp.where(state.grid[..., 0] == POT, status, state.grid[..., 2])
-    state = state._replace(held=held, grid=state.grid.at[..., 2].set(pots))
+    key_reset, key_play = jax.random.split(key)
+    # Both begin in our states, with full hands and pots in some, or random play would deliver nothing. JaxMARL's own
+    # reset comes when the episodes end.
+    state = jax.vmap(ours.exploring_reset)(jax.random.split(key_reset, envs))
     carry = state, jax.vmap(ours.unpack)(state)
     return jax.lax.scan(one_step, carry, jax.random.split(key_play, steps))[1]
 
@@ -100,6 +98,43 @@ def test_every_step_is_jaxmarls(layout):
     assert set(np.unique(transition.rewards)) == {0, 20}
     assert set(np.unique(transition.shaped)) == {0, 3, 5}
     assert set(np.unique(transition.state.held)) == {NOTHING, ONION, PLATE, SOUP}
+
+
+@pytest.mark.parametrize("layout", ["coord_ring", "forced_coord"])
+def test_an_exploring_start_is_anything_that_agents_could_come_to(layout):
+    game = rpax.make(f"overcooked/{layout}")
+    assert isinstance(game, Overcooked)
+    states = jax.jit(jax.vmap(game.exploring_reset))(jax.random.split(jax.random.key(1), 4000))
+    usual = jax.tree.map(np.asarray, game.reset(jax.random.key(0)))
+    floor = (usual.grid[..., 0] == NOTHING) | (usual.grid[..., 0] == AGENT)
+    if layout == "coord_ring":  # eight cells around the counter in the middle
+        expected = {(*one, *two) for one, two in itertools.permutations(cells(floor), 2)}
+    else:  # a room each
+        expected = {(*one, *two) for one in cells(floor) for two in cells(floor) if one[0] < 2 < two[0]} | {
+            (*one, *two) for one in cells(floor) for two in cells(floor) if two[0] < 2 < one[0]
+        }
+        expected = {pair for pair in expected if (pair[0] < 2) == (usual.position[0, 0] < 2)}
+    position = np.asarray(states.position)
+    assert set(map(tuple, position.reshape(-1, 4).tolist())) == expected
+    for values, allowed in ((states.held, (NOTHING, ONION, PLATE, SOUP)), (states.facing, range(4))):
+        counts = [np.sum(np.asarray(values) == value, axis=0) for value in allowed]
+        assert_allclose(counts, 1000, atol=5 * np.sqrt(1000 * 3 / 4))
+    pots = np.asarray(states.grid)[..., 2][:, usual.grid[..., 0] == POT]
+    assert set(np.unique(pots)) == set(range(EMPTY_POT + 1))
+    # In the grid, agents are where they are and look where they look; all else is the layout.
+    for state in (jax.tree.map(lambda leaf, at=at: np.asarray(leaf[at]), states) for at in range(50)):
+        is_agent = state.grid[..., 0] == AGENT
+        assert set(cells(is_agent)) == set(map(tuple, state.position.tolist()))
+        for seat, (column, line) in enumerate(state.position):
+            assert state.grid[line, column].tolist() == [AGENT, SEAT_COLOUR[seat], state.facing[seat]]
+        assert_array_equal(state.grid[~floor][:, :2], usual.grid[~floor][:, :2])
+        assert_array_equal(state.grid[floor & ~is_agent], np.broadcast_to([NOTHING, 0, 0], (floor.sum() - 2, 3)))
+        assert state.steps == 0
+
+
+def cells(where):
+    """(column, line) of every cell that is true."""
+    return [(int(column), int(line)) for line, column in np.argwhere(where)]
 
 
 #: cramped_room as its figure shows it.

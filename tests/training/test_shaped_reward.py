@@ -8,7 +8,6 @@ import pytest
 import rpax
 from rpax.environments.protocol import Environment, SeatSpace, Transition
 from rpax.runs.config import TrainConfig
-from rpax.training.critic_update import shaping_coefficient
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import look_ahead
 from rpax.training.problem import key_data
@@ -51,7 +50,8 @@ def a_problem(**settings):
 def test_targets_hold_what_is_left_of_it(settings, update, expected):
     problem = a_problem(**settings)
     state = initial_state(problem, key_data(0), exact=False)._replace(update=jnp.asarray(update))
-    assert float(shaping_coefficient(problem, state)) == expected
+    problem = problem.at(state.update)
+    assert float(problem.numbers.shaping) == expected
     _, trace = jax.jit(lambda state: look_ahead(problem, key_data(1), state))(state)
     # Episodes last one step, so that a target is the reward alone.
     every_step = np.broadcast_to([3.0, 5.0], trace.targets.shape)

@@ -268,7 +268,7 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
 
     def one_chunk(streams: Any, key: Any) -> Any:
         chunk, streams = roll_out(
-            problem.stage, problem.players, parameters, pairings, key, streams, steps, problem.devices
+            problem.training_stage, problem.players, parameters, pairings, key, streams, steps, problem.devices
         )
         return streams, chunk
 

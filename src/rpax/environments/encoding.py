@@ -11,9 +11,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, Shaped
+from jaxtyping import Array, Int, Shaped
 
-from rpax.environments.protocol import Environment, Key, Rules, SeatSpace, State, Transition
+from rpax.environments.protocol import Environment, SeatSpace, State
+from rpax.environments.wrapper import WrappedEnvironment
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Encoding:
         return jnp.asarray(stored, jnp.int32) @ matrix.T + self.constant
 
 
-class EncodedEnvironment(Environment):
+class EncodedEnvironment(WrappedEnvironment):
     """An environment that shows what is stored of its observations; all else is the environment's own.
 
     Args:
@@ -53,33 +54,15 @@ class EncodedEnvironment(Environment):
     """
 
     def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
         assert environment.encodings is not None, "made for environments with encodings"
-        self._environment = environment
-        self.name, self.horizon = environment.name, environment.horizon
-        self.one_policy_for_both_seats = environment.one_policy_for_both_seats
         spaces = [
             SeatSpace((encoding.size,), space.num_actions, encoding.dtype, space.action_names)
             for space, encoding in zip(environment.spaces, environment.encodings, strict=True)
         ]
         self.spaces = (spaces[0], spaces[1])
-
-    @property
-    def traced_rules(self) -> Rules:  # type: ignore[override]
-        """The environment's own, traced once for both."""
-        return self._environment.traced_rules
-
-    def reset(self, key: Key) -> State:
-        """The state in which an episode starts."""
-        return self._environment.reset(key)
-
-    def step(self, key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
-        """One simultaneous move of both seats."""
-        return self._environment.step(key, state, actions)
+        self.encodings = None
 
     def observe(self, state: State) -> tuple[Shaped[Array, " stored_0"], Shaped[Array, " stored_1"]]:
         """What is stored of what both seats see."""
         return self._environment.observe_encoded(state)
-
-    def legal_actions(self, state: State) -> tuple[Bool[Array, " actions_0"], Bool[Array, " actions_1"]] | None:
-        """The actions each seat may take."""
-        return self._environment.legal_actions(state)

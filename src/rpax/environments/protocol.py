@@ -91,6 +91,15 @@ class Environment(abc.ABC):
     def reset(self, key: Key) -> State:
         """The state in which an episode starts."""
 
+    def exploring_reset(self, key: Key) -> State:
+        """A state that play may or may not come to by itself, for episodes with an exploring start."""
+        raise NotImplementedError(f"environment '{self.name}' has no exploring starts")
+
+    @property
+    def has_exploring_starts(self) -> bool:
+        """Whether :meth:`exploring_reset` is there."""
+        return type(self).exploring_reset is not Environment.exploring_reset
+
     @abc.abstractmethod
     def step(self, key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
         """One simultaneous move of both seats."""

@@ -144,12 +144,18 @@ class TrainConfig:
     """Decay of a running average of the outer gradients that steer the manipulators; 0 takes each update's own."""
     entropy: PresetReal = None
     """β, coefficient of the base agents' entropy bonus."""
+    entropy_start: PresetReal = None
+    """What β is at first, if it falls to --entropy over --entropy-updates."""
+    entropy_updates: PresetInt = None
+    """After how many updates β has fallen linearly from --entropy-start to --entropy; 0 keeps it there throughout."""
     manipulator_entropy: PresetReal = None
     """Coefficient of the manipulators' entropy bonus."""
     shaping: PresetReal = None
     """Coefficient of the environment's shaped reward in training."""
     shaping_updates: PresetInt = None
     """After how many updates the shaped reward is gone, falling linearly; 0 keeps it."""
+    exploring_starts: PresetReal = None
+    """Share of training episodes that begin anywhere in the game, where the environment offers it."""
     normalize: PresetFlag = None
     """Normalise advantages, pooled over everything a learner learns from."""
     manipulator_gradient: Annotated[
@@ -221,12 +227,13 @@ _EPSILONS = ("base_epsilon_root", "manipulator_epsilon")
 _AT_LEAST_ZERO = (
     "crossplay_weight",
     "entropy",
+    "entropy_start",
     "manipulator_entropy",
     "shaping",
     "base_max_norm",
     "manipulator_max_norm",
 )
-_ZERO_TO_ONE = ("discount", "gae_decay", "dice_decay")
+_ZERO_TO_ONE = ("discount", "gae_decay", "dice_decay", "exploring_starts")
 _ZERO_TO_LESS_THAN_ONE = ("partner_play", "victim_self_play", "outer_average")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": PRESETS,
@@ -261,7 +268,7 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
     if name in _POSITIVE_INTS:
         return None if whole and 1 <= value < 2**31 else f"{_WHOLE} of at least 1"
-    if name == "shaping_updates":
+    if name in ("shaping_updates", "entropy_updates"):
         return None if whole and 0 <= value < 2**31 else f"{_WHOLE} of at least 0"
     if name in ("population", "evaluation_episodes"):  # one episode says nothing about how sure its return is
         return None if whole and 2 <= value < 2**31 else f"{_WHOLE} of at least 2"

@@ -49,7 +49,7 @@ def policy_gradient(
     parameters: Parameters,
     chunk: Chunk,
     advantage: Float[Array, "time terms envs"],
-    entropy: float = 0.0,
+    entropy: float | Float[Array, ""] = 0.0,
 ) -> PolicyGradient:
     """∇_θ [ mean_{e,t} Ã_{e,t} log π_θ(a_t | o_t) + β H ]: first order, Loaded DiCE has just this gradient.
 

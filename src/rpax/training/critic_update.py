@@ -49,16 +49,10 @@ def advantages(
     """GAE of each seat from raw plus shaped reward, and the critics' targets A + V. Both are constants."""
     numbers = problem.numbers
     value = jax.lax.stop_gradient(values(problem, state.critics, pairings, chunk))
-    reward = chunk.rewards + shaping_coefficient(problem, state) * chunk.shaped
+    reward = chunk.rewards + numbers.shaping * chunk.shaped
     done = jnp.broadcast_to(chunk.done[..., None], reward.shape)
     advantage = discounted_advantages(reward, value, done, discount=numbers.discount, gae_decay=numbers.gae_decay)
     return advantage, advantage + value[:-1]
-
-
-def shaping_coefficient(problem: Problem, state: TrainState) -> float | Float[Array, ""]:
-    """What the shaped reward is multiplied with in an update: ``shaping``, or what is left of it."""
-    coefficient, updates = problem.numbers.shaping, problem.numbers.shaping_updates
-    return coefficient * jnp.maximum(0.0, 1.0 - state.update / updates) if updates else coefficient
 
 
 class CriticBatch(NamedTuple):

@@ -20,6 +20,7 @@ from rpax.training.problem import Problem, TrainState
 
 def exact_step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     """θ, φ → θ, φ after one update. Algorithms without manipulators have line 5 only."""
+    problem = problem.at(state.update)
     # 1, 2.  θ′(φ): θ′ ← θ;  repeat N times: θ′ ← θ′ + α1 ∇_θ′ L(θ′, φ)
     # 3, 4.  φ ← φ + α2 ∇_φ L^O(θ′(φ))
     gradients = {name: exact_manipulator_gradient(problem, state, name) for name in problem.manipulators}
@@ -100,7 +101,7 @@ def exact_base_gradients(
 def _base_objective(problem: Problem, name: str, own: Parameters, everyone: Mapping[str, Parameters]) -> Array:
     """L of one base agent plus β times its entropy, averaged over states and seats."""
     total = _objective(problem, problem.plan.base_terms[name], problem.plan.lookahead_pairings, own, everyone)
-    if problem.numbers.entropy:
+    if problem.numbers.has_entropy_bonus:
         total += problem.numbers.entropy * _mean_entropy(problem, name, own)
     return total
 

@@ -59,7 +59,7 @@ def _start_all(problem: Problem, key: Key) -> tuple[Streams | None, Streams | No
     """The environments of the lookahead's and of the manipulators' pairings, started together."""
     plan = problem.plan
     counts = len(plan.lookahead_pairings), len(plan.outer_pairings)
-    streams = start_streams(problem.stage, key, sum(counts), problem.numbers.envs, problem.memory_units)
+    streams = start_streams(problem.training_stage, key, sum(counts), problem.numbers.envs, problem.memory_units)
     parts = (
         jax.tree.map(lambda leaf: leaf[: counts[0]], streams),
         jax.tree.map(lambda leaf: leaf[counts[0] :], streams),

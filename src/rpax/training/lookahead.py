@@ -74,7 +74,7 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
     plan = problem.plan
     parameters = {**base, **state.manipulators, **problem.fixed}
     chunk, streams = roll_out(
-        problem.stage,
+        problem.training_stage,
         problem.players,
         parameters,
         plan.lookahead_pairings,

@@ -254,7 +254,7 @@ def _through_gradients(
 
 def _through_gradient(
     chunk: Chunk,
-    entropy: float,
+    entropy: float | Float[Array, ""],
     part: Part,
     parameters: Parameters,
     direction: Parameters,

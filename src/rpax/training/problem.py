@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from rpax.environments.encoding import EncodedEnvironment, Encoding
+from rpax.environments.exploring import ExploringStarts
 from rpax.environments.protocol import Environment, Key
 from rpax.objectives.plan import Plan
 from rpax.policies.agent import AgentPolicy, Parameters
@@ -34,9 +36,12 @@ class Hyperparameters:
         dice_decay: λ of Loaded DiCE; enters second derivatives only.
         outer_average: κ, decay of the running average of the outer gradients u; 0 takes each update's own.
         entropy: β, coefficient of the base agents' entropy bonus.
+        entropy_start: what β is at first, while it falls linearly.
+        entropy_updates: after how many updates it has fallen; 0 if it never differs.
         manipulator_entropy: coefficient of the manipulators' entropy bonus.
         shaping: coefficient of the environment's shaped reward in training; never part of a reported return.
         shaping_updates: after how many updates the shaped reward is gone, falling linearly; 0 keeps it.
+        exploring_starts: the share of training episodes that begin anywhere in the game.
         normalize: normalise advantages, pooled per learner.
         manipulator_gradient: the closed form (influence credits), or autodiff through the lookahead.
         influence: in exact mode, whether a manipulator differentiates through its shaped base agent's lookahead
@@ -58,10 +63,13 @@ class Hyperparameters:
     gae_decay: float
     dice_decay: float
     outer_average: float
-    entropy: float
+    entropy: float | Float[Array, ""]
+    entropy_start: float
+    entropy_updates: int
     manipulator_entropy: float
-    shaping: float
+    shaping: float | Float[Array, ""]
     shaping_updates: int
+    exploring_starts: float
     normalize: bool
     manipulator_gradient: Literal["closed-form", "autodiff"]
     influence: Literal["shaped", "joint"]
@@ -71,6 +79,21 @@ class Hyperparameters:
     ppo_epochs: int
     ppo_minibatches: int
     ppo_clip: float
+
+    @property
+    def has_entropy_bonus(self) -> bool:
+        """Whether β may be above 0."""
+        return self.entropy_updates > 0 or bool(self.entropy)
+
+    def at(self, update: Int[Array, ""]) -> "Hyperparameters":
+        """The numbers of one update: coefficients that change over a run have that update's value."""
+        changed: dict[str, Any] = {}
+        if self.entropy_updates:
+            left = jnp.maximum(0.0, 1.0 - update / self.entropy_updates)
+            changed["entropy"] = self.entropy + (self.entropy_start - self.entropy) * left
+        if self.shaping_updates:
+            changed["shaping"] = self.shaping * jnp.maximum(0.0, 1.0 - update / self.shaping_updates)
+        return dataclasses.replace(self, **changed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +126,10 @@ class Problem:
     devices: Devices = ONE_DEVICE
     layouts: Mapping[str, Layout] | None = None
 
+    def at(self, update: Int[Array, ""]) -> "Problem":
+        """The problem with the :meth:`numbers <Hyperparameters.at>` of one update."""
+        return dataclasses.replace(self, numbers=self.numbers.at(update))
+
     @functools.cached_property
     def encodings(self) -> tuple[Encoding, Encoding] | None:
         """The environment's encodings, if every network can take them."""
@@ -111,8 +138,17 @@ class Problem:
 
     @functools.cached_property
     def stage(self) -> Environment:
-        """What training plays on: the environment, showing what is stored of its observations."""
-        return self.environment if self.encodings is None else EncodedEnvironment(self.environment)
+        """What is played on: the environment, showing what is stored of its observations."""
+        return self._showing_what_is_stored(self.environment)
+
+    @functools.cached_property
+    def training_stage(self) -> Environment:
+        """What training plays on: the :attr:`stage`, of which some episodes may begin anywhere."""
+        share = self.numbers.exploring_starts
+        return self._showing_what_is_stored(ExploringStarts(self.environment, share)) if share else self.stage
+
+    def _showing_what_is_stored(self, environment: Environment) -> Environment:
+        return environment if self.encodings is None else EncodedEnvironment(environment)
 
     @functools.cached_property
     def players(self) -> Mapping[str, AgentPolicy]:

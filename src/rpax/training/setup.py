@@ -74,6 +74,9 @@ def make_problem(
 def _check(config: "TrainConfig", objective: Objective, environment: Environment, fixed: Mapping[str, Any]) -> None:
     if config.exact and not isinstance(environment, TabularGame):
         raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
+    if config.exploring_starts and (config.exact or not environment.has_exploring_starts):
+        kind = "exact mode" if config.exact else f"environment '{environment.name}'"
+        raise InputError(f"{kind} has no exploring starts; set exploring_starts to 0")
     for name in objective.fixed:
         if name not in fixed:
             raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")

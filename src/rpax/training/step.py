@@ -27,6 +27,7 @@ from rpax.training.rollout import Chunk, roll_out
 
 def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     """θ, φ → θ, φ after one update. Algorithms without manipulators have lines 1 and 5 only."""
+    problem = problem.at(state.update)
     key = jax.random.fold_in(state.key, state.update)
     key_lookahead, key_outer, key_base, key_critics = jax.random.split(key, 4)
 
@@ -92,7 +93,7 @@ def roll_out_manipulator_pairings(
         return None
     pairings, parameters = problem.plan.outer_pairings, {**ahead, **problem.fixed}
     chunk, streams = roll_out(
-        problem.stage,
+        problem.training_stage,
         problem.players,
         parameters,
         pairings,

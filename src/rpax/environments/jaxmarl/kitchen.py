@@ -58,6 +58,8 @@ class Kitchen:
         for channel, where in (fixed | {_COUNTER: self._counters}).items():
             constant[where, channel] = 1
         self.encoding = self._encode(constant)
+        self._agents = np.asarray(layout["agent_idx"])
+        self._empty_cell = np.array(objects.OBJECT_INDEX_TO_VEC, np.uint8)[objects.OBJECT_TO_INDEX["empty"]]
         self.start = self._start(layout, objects)
 
     def _start(self, layout: Any, objects: Any) -> UInt8[np.ndarray, "height width 3"]:
@@ -70,6 +72,16 @@ class Kitchen:
         for seat, cell in enumerate(np.asarray(layout["agent_idx"])):
             grid[cell, :2] = objects.OBJECT_TO_INDEX["agent"], objects.COLOR_TO_INDEX["red"] + 2 * seat
         return grid.reshape(-1, self._width, 3)
+
+    def grid(
+        self, position: UInt8[Array, "2 2"], facing: UInt8[Array, "2"], status: UInt8[Array, " pots"]
+    ) -> UInt8[Array, "height width 3"]:
+        """The grid with the agents and pots in the given state, and empty counters."""
+        cells = jnp.asarray(self.start.reshape(-1, 3)).at[self._agents].set(self._empty_cell)
+        cells = cells.at[self._pots, 2].set(status)
+        agents = jnp.asarray(self.start.reshape(-1, 3)[self._agents]).at[:, 2].set(facing)
+        places = position[:, 1].astype(jnp.int32) * self._width + position[:, 0]
+        return cells.at[places].set(agents).reshape(self.start.shape)
 
     def _encode(self, constant: Int[np.ndarray, "cells channels"]) -> Encoding:
         """One column for each stored number, as in the module's docstring: which entries show it, how many times."""

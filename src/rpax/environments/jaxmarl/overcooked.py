@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.ndimage
 from jaxtyping import Array, Int, UInt8
 
 from rpax.environments.jaxmarl.adapter import AdaptedEnvironment, AdaptedState, checked_horizon, in_32_bit
@@ -20,6 +21,7 @@ from rpax.errors import InputError, shown, suggestion
 _HORIZON = 400
 _CHANNELS = 26
 _DIRECTIONS = 4
+_THINGS_TO_HOLD = ("empty", "onion", "plate", "dish")
 SHAPINGS = ("jaxmarl", "paper")
 
 
@@ -85,8 +87,15 @@ class Overcooked(Environment):
         )
         self._walls = np.zeros(shape[:2], bool)
         self._walls.flat[np.asarray(layout["wall_idx"])] = True
+        self._rooms = self._rooms_of_agents()
         self._kitchen = Kitchen(layout, self.horizon)
         self.encodings = (self._kitchen.encoding, self._kitchen.encoding)
+
+    def _rooms_of_agents(self) -> list[np.ndarray]:
+        """The floor that each agent can get to, (column, line) of every cell."""
+        room = np.zeros(self._walls.shape, np.int32)
+        scipy.ndimage.label(~self._walls, output=room)
+        return [np.argwhere(room == room[line, column])[:, ::-1] for column, line in self._starts]
 
     @in_32_bit
     def _make_game(self, layout: Any) -> Any:
@@ -114,6 +123,30 @@ class Overcooked(Environment):
             facing=facing,
             held=jnp.full(2, self._common.OBJECT_TO_INDEX["empty"], jnp.uint8),
             grid=jnp.asarray(self._kitchen.start).at[line, column, 2].set(facing),
+            steps=jnp.zeros((), jnp.int32),
+        )
+
+    @in_32_bit
+    def exploring_reset(self, key: Key) -> OvercookedState:
+        """Agents anywhere in their rooms, facing anywhere, with anything in their hands; pots at any stage of work.
+
+        JaxMARL's ``random_reset`` also puts agents into each other's rooms, where one of them may reach nothing.
+        """
+        # An agent in the other one's room takes one of the cells that are left there.
+        together = int(np.array_equal(self._rooms[0], self._rooms[1]))
+        things = jnp.asarray([self._common.OBJECT_TO_INDEX[name] for name in _THINGS_TO_HOLD], jnp.uint8)
+        places = [len(self._rooms[0]), len(self._rooms[1]) - together]
+        statuses = [self._module.POT_EMPTY_STATUS + 1] * len(self._pots)
+        counts = np.array([*places, *[_DIRECTIONS] * 2, *[len(things)] * 2, *statuses])
+        drawn = jax.random.randint(key, counts.shape, 0, counts).astype(jnp.uint8)
+        place, facing, held, status = jnp.split(drawn, [2, 4, 6])
+        place = place.at[1].add(together * (place[1] >= place[0]))
+        position = jnp.stack([jnp.asarray(room, jnp.uint8)[at] for room, at in zip(self._rooms, place, strict=True)])
+        return OvercookedState(
+            position=position,
+            facing=facing,
+            held=things[held],
+            grid=self._kitchen.grid(position, facing, status),
             steps=jnp.zeros((), jnp.int32),
         )
 
