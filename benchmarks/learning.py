@@ -3,9 +3,10 @@
 Usage: python benchmarks/learning.py CASE… [--seed N …]   (--help names the cases)
        python benchmarks/learning.py --draw               (draws docs/images/learning.png from what was written)
 
-Each seed trains alone, on one core, one after the other; a seed that is run again replaces its result. Time counts from
-the end of the first chunk of updates, so compilation is not in it; it is reported apart. The time that is drawn is the
-processor's: what one core with nothing else to do would have needed, on however busy a machine.
+Each seed trains alone, on one core, one after the other; a seed that is run again replaces its result. A point of a
+curve is the mean of fresh episodes from the usual start. Time counts from the end of the first update, so compilation
+is not in it; it is reported apart, and evaluation is not in it either. The time that is drawn is the processor's: what
+one core with nothing else to do would have needed, on however busy a machine.
 """
 
 import argparse
@@ -17,11 +18,12 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-MOST_POINTS = 100
+MOST_POINTS = 60
+EPISODES_OF_A_POINT = 128
 #: Case → algorithm, environment, settings besides the preset's, how many seeds.
 CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "sp-cramped_room": ("sp", "overcooked/cramped_room", {"updates": 800}, 5),
@@ -48,30 +50,60 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
 
 
 def train_seed(algorithm: str, environment: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """One seed's curve: seconds, updates, and the mean return of finished episodes of each kind of pairing."""
-    import rpax
+    """One seed's curve: seconds, updates, and the mean return of fresh episodes of each kind of pairing."""
+
+    from rpax.evaluation.returns import make_sampler
+    from rpax.runs.compilation_cache import use_compilation_cache
+    from rpax.runs.config import TrainConfig
+    from rpax.runs.loop import Loop
+    from rpax.runs.prepare import prepare
+    from rpax.runs.session import make_environment, make_trainer
+    from rpax.training.problem import key_data
+    from rpax.training.setup import make_problem
+    from rpax.training.trainer import one_seed
 
     started = time.perf_counter()
-    first: list[float] = []
+    use_compilation_cache()
+    config, objective = prepare(TrainConfig(algorithm, environment, seed=seed, **settings))
+    updates = config.updates or 1
+    problem = make_problem(config, objective, make_environment(config))
+    trainer = make_trainer(config, problem)
+    loop = Loop(trainer, trainer.init(), 0, until=1, log_every=1, sinks=())
+    loop.run()
+    first = time.perf_counter() - started
+    seconds = processor = 0.0
     curve: list[dict[str, Any]] = []
 
-    def progress(done: int, updates: int, rows: Sequence[Any]) -> None:
-        now, processor = time.perf_counter(), time.process_time()
-        if not first:
-            first.extend((now, processor))
-        for row in rows:
-            returns = kinds_of_pairings(row["lookahead_episode_return"])
-            influence = {"influence": list(row["influence"].values())} if row["influence"] else {}
-            numbers = {**returns, **influence, "entropy": list(row["entropy"].values())}
-            spent = {"seconds": round(now - first[0], 1), "cpu_seconds": round(processor - first[1], 1)}
-            curve.append({**spent, "update": row["update"], **rounded(numbers)})
-            print(seed, curve[-1], file=sys.stderr, flush=True)
+    def evaluate(sample: Callable[..., Any]) -> tuple[Any, dict[str, float]]:
+        parameters = one_seed({**loop.state.base, **loop.state.manipulators}, 0)
+        played = sample(parameters, key_data(loop.update))
+        means = {
+            (p.seat_0, p.seat_1): r for p, r in zip(problem.plan.all_pairings, played.mean[:, 0].tolist(), strict=True)
+        }
+        return played, kinds_of_pairings(means)
 
-    run = rpax.train(algorithm, environment, seed=seed, progress=progress, **settings)
-    final = {f"{p.seat_0} vs {p.seat_1}": [p.returns[0], p.half_width[0]] for p in run.results[0].pairings}
-    curve = curve[:: max(1, len(curve) // MOST_POINTS)]
-    start = round(first[0] - started, 1)
-    return {"seconds_to_first_chunk": start, "final": rounded(final), "curve": curve}
+    sample = make_sampler(problem, EPISODES_OF_A_POINT)
+    loop.log_every = max(1, updates // MOST_POINTS)
+    while loop.update < updates:
+        loop.until = min(updates, loop.update + loop.log_every)
+        start, start_processor = time.perf_counter(), time.process_time()
+        loop.run()
+        seconds += time.perf_counter() - start
+        processor += time.process_time() - start_processor
+        row = loop.history.rows[-1]
+        influence = {"influence": list(row["influence"].values())} if row["influence"] else {}
+        numbers = {**evaluate(sample)[1], **influence, "entropy": list(row["entropy"].values())}
+        spent = {"seconds": round(seconds, 1), "cpu_seconds": round(processor, 1)}
+        curve.append({**spent, "update": loop.update, **rounded(numbers)})
+        print(seed, curve[-1], file=sys.stderr, flush=True)
+    played, _ = evaluate(make_sampler(problem, config.evaluation_episodes))
+    final = {
+        f"{one} vs {two}": [mean, half_width]
+        for (one, two), mean, half_width in zip(
+            problem.plan.all_pairings, played.mean[:, 0].tolist(), played.half_width[:, 0].tolist(), strict=True
+        )
+    }
+    return {"seconds_to_first_update": round(first, 1), "final": rounded(final), "curve": curve}
 
 
 def rounded(numbers: Any) -> Any:
@@ -81,16 +113,13 @@ def rounded(numbers: Any) -> Any:
     return [round(value, 3) for value in numbers] if isinstance(numbers, list) else round(numbers, 3)
 
 
-def kinds_of_pairings(returns: Mapping[str, list[float] | None]) -> dict[str, float]:
+def kinds_of_pairings(returns: Mapping[tuple[str, str], float]) -> dict[str, float]:
     """Means of seat 0's return over self-play, cross-play of base agents, and base agents with manipulators."""
     found: dict[str, list[float]] = {}
-    for pairing, finished in returns.items():
-        if finished is None:  # no episode ended in this update
-            continue
-        names = pairing.split(" vs ")
+    for names, mean in returns.items():
         manipulated = any(name.startswith("manipulator") for name in names)
         kind = "manipulator" if manipulated else "self-play" if names[0] == names[1] else "cross-play"
-        found.setdefault(kind, []).append(finished[0])
+        found.setdefault(kind, []).append(mean)
     return {kind: sum(values) / len(values) for kind, values in found.items()}
 
 

@@ -9,6 +9,7 @@ the processor's seconds of one update, both kinds timed in turn. Their quotient 
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import pathlib

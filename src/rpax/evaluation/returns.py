@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -34,12 +34,22 @@ class SampledReturns(NamedTuple):
 
 def sampled_returns(problem: Problem, parameters: Mapping[str, Parameters], key: Key, episodes: int) -> SampledReturns:
     """Play at least ``episodes`` fresh episodes of every pairing, whatever their length (no bias to short ones)."""
+    return make_sampler(problem, episodes)(parameters, key)
+
+
+def make_sampler(problem: Problem, episodes: int) -> Callable[[Mapping[str, Parameters], Key], SampledReturns]:
+    """:func:`sampled_returns` for any parameters, compiled once."""
     envs = min(_MOST_ENVS, episodes)
     play = jax.jit(functools.partial(_first_episodes, problem, envs=envs))
-    keys = jax.random.split(key, math.ceil(episodes / envs))
-    returns = np.concatenate([np.asarray(play({**parameters, **problem.fixed}, k), np.float64) for k in keys], axis=1)
-    spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
-    return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
+
+    def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
+        keys = jax.random.split(key, math.ceil(episodes / envs))
+        everyone = {**parameters, **problem.fixed}
+        returns = np.concatenate([np.asarray(play(everyone, k), np.float64) for k in keys], axis=1)
+        spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
+        return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
+
+    return sample
 
 
 def _first_episodes(

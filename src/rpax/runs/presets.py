@@ -141,7 +141,12 @@ _STORM_FAST = _STORM_PAPER | {
     "updates": 4000,
 }
 _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
+    "activation": "relu",
     "envs": 16,
+    "exploring_starts": 1.0,
+    "entropy_start": 0.1,
+    "entropy_updates": 400,
+    "discount": 0.98,
     "sampling": "weighted",
     "base_update": "ppo",
     "base_rate": 5e-4,
@@ -171,7 +176,10 @@ _FAMILIES: dict[str, dict[str, dict[str, Any]]] = {
         "paper": _OVERCOOKED_PAPER | {"environment_options": {"shaping": "paper"}},
         "fast": _OVERCOOKED_FAST,
     },
-    "overcooked_v2": {"paper": _OVERCOOKED_PAPER, "fast": _OVERCOOKED_FAST | {"sampling": "uniform"}},
+    "overcooked_v2": {
+        "paper": _OVERCOOKED_PAPER,
+        "fast": _OVERCOOKED_FAST | {"sampling": "uniform", "exploring_starts": 0.0},
+    },
     "hanabi": {"paper": _HANABI_PAPER, "fast": _HANABI_FAST},
 }
 #: For environments registered by users: the paper's settings for grid worlds, with fewer environments.
