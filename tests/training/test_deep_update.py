@@ -71,7 +71,7 @@ def reference_manipulator_gradient(problem, manipulator, state, record, outer):
     """∇_φ [ ⟨u, θ′(φ)⟩ + β_φ H(φ) ] by differentiating twice; u and H by loops over terms."""
     base = problem.shaped_by(manipulator)
     terms = problem.plan.outer_terms[manipulator]
-    advantage = jnp.stack([t.weight * outer.advantage[:, t.pairing, :, t.beneficiary_seat] for t in terms])
+    advantage = jnp.stack([t.weight * outer.appraisal.advantage[:, t.pairing, :, t.beneficiary_seat] for t in terms])
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
     def ahead_of(phi):

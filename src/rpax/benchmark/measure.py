@@ -17,7 +17,7 @@ from rpax.objectives.edges import Objective
 from rpax.policies import categorical
 from rpax.runs.config import TrainConfig
 from rpax.runs.session import make_environment, make_trainer
-from rpax.training.critic_update import CriticBatch, update_critics
+from rpax.training.critic_update import CriticBatch, appraise, update_critics
 from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.problem import Problem, TrainState
 from rpax.training.rollout import roll_out
@@ -230,7 +230,7 @@ def _time_updates(advance: Callable[..., Any], state: TrainState, repetitions: i
 
 
 def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, float]:
-    """Shares of an update. The lookahead is timed with and without its gradients, so they come out as a difference."""
+    """Shares of an update. What cannot be timed alone comes out as a difference, like base agents' gradients."""
     state = trainer.init()
 
     def on_each_device(phase: Callable[..., Any]) -> Callable[..., Any]:
@@ -246,7 +246,10 @@ def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, 
         seconds = {
             name: _time_call(on_each_device(phase), (state, prepared), repetitions) for name, phase in _PHASES.items()
         }
-    seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"])
+    # What critics say is part of the critics' time, not of whatever asks them.
+    asked = seconds.pop("lookahead appraisal") * trainer.problem.numbers.lookahead
+    seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"] - asked)
+    seconds["manipulator rollout"] = max(0.0, seconds["manipulator rollout"] - seconds.pop("outer appraisal"))
     if not trainer.problem.manipulators:
         for name in ("manipulator rollout", "manipulator gradient"):
             del seconds[name]
@@ -288,19 +291,32 @@ def _manipulator_gradient(problem: Problem, state: TrainState, prepared: Any) ->
     return manipulator_gradients(problem, state, trace, outer_gradients_of(problem, ahead, outer))
 
 
+def _lookahead_appraisal(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    learn = problem.numbers.lookahead == 1  # as in the lookahead itself
+    return appraise(problem, state, problem.plan.lookahead_pairings, first_step(prepared[1]).chunk, learn=learn)
+
+
+def _outer_appraisal(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    outer = prepared[2]
+    return None if outer is None else appraise(problem, state, problem.plan.outer_pairings, outer.chunk, learn=True)
+
+
 def _critics(problem: Problem, state: TrainState, prepared: Any) -> Any:
-    _, trace, outer = prepared
-    first = first_step(trace)
-    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets)]
+    first, outer = first_step(prepared[1]), prepared[2]
+    said = _lookahead_appraisal(problem, state, prepared)
+    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, said.targets, said.lesson)]
     if outer is not None:
-        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, outer.targets))
+        said = _outer_appraisal(problem, state, prepared)
+        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, said.targets, said.lesson))
     return update_critics(problem, state.key, state, batches)
 
 
 _PHASES: dict[str, Callable[[Problem, TrainState, Any], Any]] = {
     "lookahead rollout": _lookahead_rollout,
     "lookahead": _lookahead,
+    "lookahead appraisal": _lookahead_appraisal,
     "manipulator rollout": _manipulator_rollout,
+    "outer appraisal": _outer_appraisal,
     "manipulator gradient": _manipulator_gradient,
     "critic": _critics,
 }

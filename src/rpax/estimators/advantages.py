@@ -16,6 +16,7 @@ def discounted_advantages(
     *,
     discount: float,
     gae_decay: float,
+    following: Float[Array, "*batch"] | None = None,
 ) -> Float[Array, "time *batch"]:
     """GAE(γ, λ): A_t = δ_t + γ λ [not done_t] A_{t+1} with δ_t = r_t + γ [not done_t] V_{t+1} − V_t.
 
@@ -25,6 +26,7 @@ def discounted_advantages(
         done: whether the episode ended with step t (time limits too: they are treated as terminal).
         discount: γ.
         gae_decay: λ of GAE.
+        following: A after the last step, where what is given is part of a longer record; else 0.
 
     Source: Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage Estimation", 2016.
     """
@@ -32,7 +34,7 @@ def discounted_advantages(
     delta = reward + discount * going_on * value[1:] - value[:-1]
     _, advantage = lax.scan(
         lambda a_tp1, step: _discount(a_tp1, *step),
-        jnp.zeros_like(delta[0]),
+        jnp.zeros_like(delta[0]) if following is None else following,
         (delta, discount * gae_decay * going_on),
         reverse=True,
     )

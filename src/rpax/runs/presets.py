@@ -126,6 +126,7 @@ _HANABI_PAPER = _DEEP | {
 }
 #: What was found here; docs/environments.md says how.
 _STORM_FAST = _STORM_PAPER | {
+    "activation": "relu",
     "envs": 64,
     "base_epsilon_root": 1e-10,
     "lookahead_rate": 3e-3,

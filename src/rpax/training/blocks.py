@@ -34,11 +34,39 @@ def sum_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) ->
     return jax.lax.scan(add, nothing, blocks)[0]
 
 
+def sweep_back_over_blocks(
+    function: Callable[..., tuple[Any, Any, Any]], count: int, carry: Any, *recorded: Any
+) -> tuple[Any, Any]:
+    """Blocks from the last to the first: ``function(carry, *block)`` gives what it carries, what is summed and results.
+
+    Returns:
+        The sum, and the results joined again along time.
+    """
+    if count == 1:
+        return function(carry, *recorded)[1:]
+    blocks = _split(recorded, count)
+    function = jax.jit(function, inline=True)
+    _, shapes, _ = jax.eval_shape(function, carry, *jax.tree.map(lambda leaf: leaf[0], blocks))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def add(carry_and_total: Any, block: Any) -> tuple[Any, Any]:
+        carry, total = carry_and_total
+        carry, term, result = function(carry, *block)
+        return (carry, jax.tree.map(jnp.add, total, term)), result
+
+    (_, total), results = jax.lax.scan(add, (carry, nothing), blocks, reverse=True)
+    return total, _join(results)
+
+
 def map_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) -> Any:
     """``function`` of every block, joined again along time."""
     if count == 1:
         return function(*recorded)
     results = jax.lax.map(lambda block: function(*block), _split(recorded, count))
+    return _join(results)
+
+
+def _join(results: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), results)
 
 

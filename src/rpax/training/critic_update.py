@@ -15,7 +15,7 @@ from rpax.objectives.plan import Pairing, distinct
 from rpax.policies.agent import Parameters
 from rpax.policies.folding import fold
 from rpax.slices import take_static
-from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks
+from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blocks, sweep_back_over_blocks
 from rpax.training.optimizers import OptimizerState
 from rpax.training.packing import CRITICS
 from rpax.training.problem import Problem, TrainState
@@ -43,24 +43,81 @@ def values(
     return jnp.concatenate([steps, end])
 
 
-def advantages(
-    problem: Problem, state: TrainState, pairings: Sequence[Pairing], chunk: Chunk
-) -> tuple[Float[Array, "time pairings envs 2"], Float[Array, "time pairings envs 2"]]:
-    """GAE of each seat from raw plus shaped reward, and the critics' targets A + V. Both are constants."""
-    numbers = problem.numbers
-    value = jax.lax.stop_gradient(values(problem, state.critics, pairings, chunk))
-    reward = chunk.rewards + numbers.shaping * chunk.shaped
+#: The critics' loss summed over critics, and its gradient.
+LossAndGradient = tuple[Float[Array, ""], Parameters]
+
+
+class Appraisal(NamedTuple):
+    """What critics say of a chunk. Constants, as far as policies are concerned.
+
+    Attributes:
+        advantage: GAE of each seat from raw plus shaped reward.
+        targets: what the critics are to predict, A + V.
+        lesson: what they learn from it, if that was found in the same sweep.
+    """
+
+    advantage: Float[Array, "time pairings envs 2"]
+    targets: Float[Array, "time pairings envs 2"]
+    lesson: LossAndGradient | None
+
+
+def appraise(
+    problem: Problem, state: TrainState, pairings: Sequence[Pairing], chunk: Chunk, *, learn: bool
+) -> Appraisal:
+    """Advantages; with ``learn``, the critics' gradient too, if they take one plain step on the whole chunk.
+
+    Gradients then come from one sweep backwards over blocks of time: a block's advantages need later blocks only, and
+    V − target = −A, so that each block passes through the critics once instead of twice.
+    """
+    learn = learn and problem.numbers.base_update == "pg"
+    reward = chunk.rewards + problem.numbers.shaping * chunk.shaped
     done = jnp.broadcast_to(chunk.done[..., None], reward.shape)
-    advantage = discounted_advantages(reward, value, done, discount=numbers.discount, gae_decay=numbers.gae_decay)
-    return advantage, advantage + value[:-1]
+    if learn:
+        advantage, value, lesson = _sweep(problem, state.critics, pairings, chunk, reward, done)
+    else:
+        every, lesson = values(problem, state.critics, pairings, chunk), None
+        value, advantage = every[:-1], _advantages(problem, reward, every, done)
+    advantage, value = jax.lax.stop_gradient((advantage, value))
+    return Appraisal(advantage, advantage + value, lesson)
+
+
+def _advantages(problem: Problem, reward: Array, value: Array, done: Array, following: Array | None = None) -> Array:
+    decays = {"discount": problem.numbers.discount, "gae_decay": problem.numbers.gae_decay}
+    return discounted_advantages(reward, value, done, **decays, following=following)
+
+
+def _sweep(
+    problem: Problem, critics: Parameters, pairings: Sequence[Pairing], chunk: Chunk, reward: Array, done: Array
+) -> tuple[Array, Array, LossAndGradient]:
+    """Advantages, values before every step, and the loss ½ A² with its gradient −A ∇V."""
+    assert chunk.last is not None, "critics look at whole chunks"
+    own, give_back = jax.vjp(lambda c: _critics_of(problem, c, pairings), critics)
+    end = _apply(problem, own, (chunk.last[0][None], chunk.last[1][None]))[0]
+    size = _sizes(pairings, reward)
+
+    def of_block(carry: tuple[Array, Array], seen: tuple[Array, Array], reward: Array, done: Array):
+        following_advantage, following_value = carry
+        value, pull_back = jax.vjp(lambda own: _apply(problem, own, seen), own)
+        both = jnp.concatenate([value, following_value[None]])
+        advantage = _advantages(problem, reward, both, done, following_advantage)
+        found = (0.5 * jnp.square(advantage) / size).sum(), pull_back(-advantage / size)[0]
+        return (advantage[0], value[0]), found, (advantage, value)
+
+    start = jnp.zeros_like(end), end
+    found, (advantage, value) = sweep_back_over_blocks(
+        of_block, _blocks(chunk), start, chunk.observations, reward, done
+    )
+    error, gradient = found
+    return advantage, value, (error, give_back(gradient)[0])
 
 
 class CriticBatch(NamedTuple):
-    """What critics learn from: the pairings of a chunk, the chunk, and what is to be predicted on it."""
+    """What critics learn from: the pairings of a chunk, the chunk, what is to be predicted on it, and a lesson."""
 
     pairings: Sequence[Pairing]
     chunk: Chunk
     targets: Float[Array, "time pairings envs 2"]
+    lesson: LossAndGradient | None = None
 
 
 def update_critics(
@@ -101,29 +158,34 @@ def minibatches(problem: Problem, key: Key) -> Int[Array, "updates envs"]:
 def _part_of(batches: Sequence[CriticBatch], envs: Int[Array, " some"]) -> list[CriticBatch]:
     return [
         CriticBatch(pairings, take_envs(chunk, envs), jnp.take(targets, envs, axis=2))
-        for pairings, chunk, targets in batches
+        for pairings, chunk, targets, _ in batches
     ]
 
 
-def _loss_and_gradient(
-    problem: Problem, critics: Parameters, batches: Sequence[CriticBatch]
-) -> tuple[Float[Array, ""], Parameters]:
-    totals = []
-    for pairings, chunk, targets in batches:
-        # Repetitions of a pairing are one batch of its critic.
-        repetitions = np.array([pairings.count(pairing) for pairing in pairings])[:, None, None]
-        size = (targets[:, 0].size * repetitions).astype(targets.dtype)
-        own, give_back = jax.vjp(lambda c, p=pairings: _critics_of(problem, c, p), critics)
+def _loss_and_gradient(problem: Problem, critics: Parameters, batches: Sequence[CriticBatch]) -> LossAndGradient:
+    """Summed over batches."""
+    found = [_of_batch(problem, critics, batch) if batch.lesson is None else batch.lesson for batch in batches]
+    return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *found)
 
-        def of_block(seen: tuple[Array, Array], target: Array, own=own, size=size):
-            def loss(own: Parameters) -> Array:
-                return (0.5 * jnp.square(_apply(problem, own, seen) - target) / size).sum()
 
-            return jax.value_and_grad(loss)(own)
+def _of_batch(problem: Problem, critics: Parameters, batch: CriticBatch) -> LossAndGradient:
+    own, give_back = jax.vjp(lambda c: _critics_of(problem, c, batch.pairings), critics)
+    size = _sizes(batch.pairings, batch.targets)
 
-        error, gradient = sum_over_blocks(of_block, _blocks(chunk), chunk.observations, targets)
-        totals.append((error, give_back(gradient)[0]))
-    return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *totals)
+    def of_block(seen: tuple[Array, Array], target: Array):
+        def loss(own: Parameters) -> Array:
+            return (0.5 * jnp.square(_apply(problem, own, seen) - target) / size).sum()
+
+        return jax.value_and_grad(loss)(own)
+
+    error, gradient = sum_over_blocks(of_block, _blocks(batch.chunk), batch.chunk.observations, batch.targets)
+    return error, give_back(gradient)[0]
+
+
+def _sizes(pairings: Sequence[Pairing], targets: Array) -> Float[np.ndarray, "pairings 1 1"]:
+    """Over how many numbers each pairing's loss is a mean: repetitions of a pairing are one batch of its critic."""
+    repetitions = np.array([pairings.count(pairing) for pairing in pairings])[:, None, None]
+    return (targets[:, 0].size * repetitions).astype(targets.dtype)
 
 
 def _blocks(chunk: Chunk) -> int:

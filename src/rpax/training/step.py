@@ -4,12 +4,11 @@ import functools
 from typing import NamedTuple
 
 import jax
-from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
 from rpax.training.base_update import base_parts, term_advantages
-from rpax.training.critic_update import CriticBatch, advantages, update_critics
+from rpax.training.critic_update import Appraisal, CriticBatch, appraise, update_critics
 from rpax.training.lookahead import LookaheadStep, first_step, look_ahead
 from rpax.training.manipulator_update import (
     Influence,
@@ -47,9 +46,10 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     updates = update_bases(problem, key_base, state, first)
 
     # The critics of all pairings learn from the same two batches.
-    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets)]
+    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets, first.lesson)]
     if outer is not None:
-        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, outer.targets))
+        of_outer = outer.appraisal
+        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, of_outer.targets, of_outer.lesson))
     after = manipulators or first.gradient
     critics, critic_optimizer, critic_loss = update_critics(problem, key_critics, state, batches, after=after)
 
@@ -74,14 +74,12 @@ class OuterBatch(NamedTuple):
 
     Attributes:
         chunk: what was recorded.
-        advantage: GAE of each seat.
-        targets: what the critics are to predict on this chunk.
+        appraisal: what the critics say of it.
         streams: the environments after the chunk.
     """
 
     chunk: Chunk
-    advantage: Float[Array, "time pairings envs 2"]
-    targets: Float[Array, "time pairings envs 2"]
+    appraisal: Appraisal
     streams: Streams
 
 
@@ -102,8 +100,7 @@ def roll_out_manipulator_pairings(
         problem.numbers.steps,
         problem.devices,
     )
-    advantage, targets = advantages(problem, state, pairings, chunk)
-    return OuterBatch(chunk, advantage, targets, streams)
+    return OuterBatch(chunk, appraise(problem, state, pairings, chunk, learn=True), streams)
 
 
 def outer_gradients_of(
@@ -112,7 +109,7 @@ def outer_gradients_of(
     """u = ∇_θ′ J^O(θ′) of every manipulator's shaped base."""
     if outer is None:
         return {}
-    of_terms = term_advantages(problem, problem.plan.outer_terms, outer.advantage)
+    of_terms = term_advantages(problem, problem.plan.outer_terms, outer.appraisal.advantage)
     return problem.devices.mean(outer_gradients_on_device(problem, ahead, outer.chunk, of_terms))
 
 

@@ -1,0 +1,100 @@
+"""What critics say and learn, against loops over pairings, environments and time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rpax
+from rpax.policies.folding import fold
+from rpax.runs.config import TrainConfig
+from rpax.training import blocks
+from rpax.training.critic_update import CriticBatch, appraise, update_critics
+from rpax.training.initial import initial_state
+from rpax.training.problem import key_data
+from rpax.training.rollout import roll_out, start_streams
+from rpax.training.setup import make_problem
+
+STEPS, ENVS = 12, 3
+
+
+@pytest.fixture(scope="module", params=[1, 4], ids=["one block", "four blocks"])
+def recorded(request):
+    """A problem, its state, pairings of which one is played twice, and a chunk with ends of episodes inside."""
+    config = TrainConfig("ad-rpg", "storm", hidden_sizes=(8,), envs=4, steps=STEPS, environment_options={"horizon": 5})
+    config = config.complete(tabular=False)
+    problem = make_problem(config, rpax.algorithm("ad-rpg"), rpax.make("storm", horizon=5, payoffs=[[3, 1], [2, 5]]))
+    state = initial_state(problem, key_data(0), exact=False)
+    pairings = (*problem.plan.all_pairings[:2], problem.plan.all_pairings[0])
+    streams = start_streams(problem.stage, key_data(1), len(pairings), ENVS)
+    everyone = {**state.base, **state.manipulators}
+    chunk, _ = roll_out(problem.stage, problem.players, everyone, pairings, key_data(2), streams, STEPS)
+    # Random play pays seldom.
+    rewards = jax.random.normal(key_data(3), chunk.rewards.shape)
+    numbers_per_step = sum(seen[0].size for seen in chunk.observations)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "MOST_NUMBERS", STEPS * numbers_per_step // request.param)
+        assert blocks.number_of_blocks(STEPS, numbers_per_step) == request.param
+        yield problem, state, pairings, chunk._replace(rewards=rewards)
+
+
+def by_loops(problem, critics, pairings, chunk):
+    """Advantages, targets, and the loss as a function of the critics that predict these targets."""
+    seen = [jnp.concatenate([s, last[None]]) for s, last in zip(chunk.observations, chunk.last, strict=True)]
+    joint = jnp.concatenate(seen, axis=-1).astype(jnp.float32)
+    everyone = problem.plan.all_pairings
+
+    def value_of(critics, place):
+        own = jax.tree.map(lambda leaf: leaf[everyone.index(pairings[place])], critics)
+        return problem.critic.apply(fold(own, *problem.encodings), joint[:, place])
+
+    value = np.stack([value_of(critics, place) for place in range(len(pairings))], axis=1)
+    advantage = np.zeros(chunk.rewards.shape)
+    for index in np.ndindex(advantage.shape[1:]):
+        following = 0.0
+        for t in reversed(range(STEPS)):
+            going_on = 1 - np.asarray(chunk.done)[(t, *index[:2])]
+            reward, now, then = chunk.rewards[(t, *index)], value[(t, *index)], value[(t + 1, *index)]
+            delta = reward + problem.numbers.discount * going_on * then - now
+            following = delta + problem.numbers.discount * problem.numbers.gae_decay * going_on * following
+            advantage[(t, *index)] = following
+    targets = advantage + value[:-1]
+
+    def loss(critics):
+        total = 0.0
+        for place, pairing in enumerate(pairings):
+            error = value_of(critics, place)[:-1] - targets[:, place].astype(np.float32)
+            total += 0.5 * jnp.mean(error**2) / pairings.count(pairing)
+        return total
+
+    return advantage, targets, loss
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_advantages_targets_and_lessons(recorded, learn):
+    problem, state, pairings, chunk = recorded
+    assert np.asarray(chunk.done)[1:-1].any(), "an episode ends inside"
+    said = jax.jit(lambda state, chunk: appraise(problem, state, pairings, chunk, learn=learn))(state, chunk)
+    advantage, targets, loss = by_loops(problem, state.critics, pairings, chunk)
+    np.testing.assert_allclose(said.advantage, advantage, atol=2e-5)
+    np.testing.assert_allclose(said.targets, targets, atol=2e-5)
+    assert (said.lesson is not None) is learn
+    if learn:
+        error, gradient = said.lesson
+        expected_error, expected = jax.value_and_grad(loss)(state.critics)
+        np.testing.assert_allclose(error, expected_error, rtol=1e-5)
+        jax.tree.map(lambda found, true: np.testing.assert_allclose(found, true, atol=2e-6), gradient, expected)
+        assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected)) > 1e-3
+
+
+def test_a_lesson_moves_critics_as_the_chunk_would(recorded):
+    problem, state, pairings, chunk = recorded
+    said = appraise(problem, state, pairings, chunk, learn=True)
+    batches = [CriticBatch(pairings, chunk, said.targets, lesson) for lesson in (None, said.lesson)]
+    (plain, _, plain_error), (taught, _, error) = (
+        update_critics(problem, key_data(4), state, [batch]) for batch in batches
+    )
+    np.testing.assert_allclose(error, plain_error, rtol=1e-5)
+    # Adam's first steps are the rate times the sign of the gradient, so of tiny gradients only their size is sure.
+    apart = jax.tree.map(lambda one, other: np.mean(~np.isclose(one, other, atol=1e-5)), plain, taught)
+    assert max(jax.tree.leaves(apart)) < 0.01
