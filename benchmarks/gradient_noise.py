@@ -41,6 +41,7 @@ def flat(tree: Any) -> jax.Array:
 
 def draw(problem: Problem, state: TrainState, key: jax.Array) -> tuple[Any, Any]:
     """One batch: the recorded lookahead, and the outer gradients found under it."""
+    problem = problem.at(state.update)
     key_lookahead, key_outer = jax.random.split(key)
     ahead, trace = look_ahead(problem, key_lookahead, state)
     outer = roll_out_manipulator_pairings(problem, key_outer, ahead, state)

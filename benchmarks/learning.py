@@ -1,12 +1,13 @@
-"""Train deep environments with the `fast` preset and write what was reached when: docs/results/learning-<case>.json.
+"""Train deep environments and write what was reached when: docs/results/learning-<case>.json.
 
 Usage: python benchmarks/learning.py CASE… [--seed N …]   (--help names the cases)
        python benchmarks/learning.py --draw               (draws docs/images/learning.png from what was written)
 
-Each seed trains alone, on one core, one after the other; a seed that is run again replaces its result. A point of a
-curve is the mean of fresh episodes from the usual start. Time counts from the end of the first update, so compilation
-is not in it; it is reported apart, and evaluation is not in it either. The time that is drawn is the processor's: what
-one core with nothing else to do would have needed, on however busy a machine.
+Settings are the `fast` preset's but for those that a case names. Each seed trains alone, on one core, one after the
+other; a seed that is run again replaces its result, and results of other settings are dropped. A point of a curve is
+the mean of fresh episodes from the usual start. Time counts from the end of the first update, so compilation is not in
+it; it is reported apart, and evaluation is not in it either. The time that is drawn is the processor's: what one core
+with nothing else to do would have needed, on however busy a machine.
 """
 
 import argparse
@@ -19,7 +20,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # JAX must not start before main has chosen a core
+    from rpax.evaluation.returns import SampledReturns
+    from rpax.objectives.plan import Pairing
+    from rpax.runs.loop import Loop
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 MOST_POINTS = 60
@@ -46,10 +52,12 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
 
 def train_seed(algorithm: str, environment: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """One seed's curve: seconds, updates, and the mean return of fresh episodes of each kind of pairing."""
+    import jax
+    import numpy as np
 
     from rpax.evaluation.returns import make_sampler
     from rpax.runs.compilation_cache import use_compilation_cache
-    from rpax.runs.config import TrainConfig
+    from rpax.runs.config import TrainConfig, config_to_dict
     from rpax.runs.loop import Loop
     from rpax.runs.prepare import prepare
     from rpax.runs.session import make_environment, make_trainer
@@ -60,45 +68,50 @@ def train_seed(algorithm: str, environment: str, settings: Mapping[str, Any], se
     started = time.perf_counter()
     use_compilation_cache()
     config, objective = prepare(TrainConfig(algorithm, environment, seed=seed, **settings))
-    updates = config.updates or 1
+    updates = config.updates
+    assert updates is not None, "complete configurations say how many"
     problem = make_problem(config, objective, make_environment(config))
     trainer = make_trainer(config, problem)
     loop = Loop(trainer, trainer.init(), 0, until=1, log_every=1, sinks=())
-    loop.run()
+    train_on(loop)
     first = time.perf_counter() - started
     seconds = processor = 0.0
     curve: list[dict[str, Any]] = []
 
-    def evaluate(sample: Callable[..., Any]) -> tuple[Any, dict[str, float]]:
+    def evaluate(episodes: int, sample: "Callable[..., SampledReturns]") -> "dict[Pairing, list[float]]":
+        """Mean return of seat 0 and half the width of its interval."""
         parameters = one_seed({**loop.state.base, **loop.state.manipulators}, 0)
-        played = sample(parameters, key_data(loop.update))
-        means = {
-            (p.seat_0, p.seat_1): r for p, r in zip(problem.plan.all_pairings, played.mean[:, 0].tolist(), strict=True)
-        }
-        return played, kinds_of_pairings(means)
+        key = jax.random.fold_in(jax.random.fold_in(key_data(seed), loop.update), episodes)
+        played = sample(parameters, key)
+        both = np.stack([played.mean[:, 0], played.half_width[:, 0]], axis=1).tolist()
+        return dict(zip(problem.plan.all_pairings, both, strict=True))
 
     sample = make_sampler(problem, EPISODES_OF_A_POINT)
-    loop.log_every = max(1, updates // MOST_POINTS)
+    loop.log_every = -(-updates // MOST_POINTS)
     while loop.update < updates:
-        loop.until = min(updates, loop.update + loop.log_every)
+        # A line of metrics is written, and its mean begins anew, at every multiple.
+        loop.until = min(updates, (loop.update // loop.log_every + 1) * loop.log_every)
         start, start_processor = time.perf_counter(), time.process_time()
-        loop.run()
+        train_on(loop)
         seconds += time.perf_counter() - start
         processor += time.process_time() - start_processor
         row = loop.history.rows[-1]
         influence = {"influence": list(row["influence"].values())} if row["influence"] else {}
-        numbers = {**evaluate(sample)[1], **influence, "entropy": list(row["entropy"].values())}
+        returns = kinds_of_pairings(evaluate(EPISODES_OF_A_POINT, sample))
         spent = {"seconds": round(seconds, 1), "cpu_seconds": round(processor, 1)}
+        numbers = {**returns, **influence, "entropy": list(row["entropy"].values())}
         curve.append({**spent, "update": loop.update, **rounded(numbers)})
         print(seed, curve[-1], file=sys.stderr, flush=True)
-    played, _ = evaluate(make_sampler(problem, config.evaluation_episodes))
-    final = {
-        f"{one} vs {two}": [mean, half_width]
-        for (one, two), mean, half_width in zip(
-            problem.plan.all_pairings, played.mean[:, 0].tolist(), played.half_width[:, 0].tolist(), strict=True
-        )
-    }
-    return {"seconds_to_first_update": round(first, 1), "final": rounded(final), "curve": curve}
+    episodes = config.evaluation_episodes
+    final = {" vs ".join(pairing): of for pairing, of in evaluate(episodes, make_sampler(problem, episodes)).items()}
+    about = {"config": config_to_dict(config), "seconds_to_first_update": round(first, 1)}
+    return {**about, "final": rounded(final), "curve": curve}
+
+
+def train_on(loop: "Loop") -> None:
+    """Up to ``loop.until``; a signal ends the program."""
+    if loop.run() == "interrupted":
+        raise KeyboardInterrupt
 
 
 def rounded(numbers: Any) -> Any:
@@ -108,10 +121,10 @@ def rounded(numbers: Any) -> Any:
     return [round(value, 3) for value in numbers] if isinstance(numbers, list) else round(numbers, 3)
 
 
-def kinds_of_pairings(returns: Mapping[tuple[str, str], float]) -> dict[str, float]:
+def kinds_of_pairings(returns: "Mapping[Pairing, list[float]]") -> dict[str, float]:
     """Means of seat 0's return over self-play, cross-play of base agents, and base agents with manipulators."""
     found: dict[str, list[float]] = {}
-    for names, mean in returns.items():
+    for names, (mean, _) in returns.items():
         manipulated = any(name.startswith("manipulator") for name in names)
         kind = "manipulator" if manipulated else "self-play" if names[0] == names[1] else "cross-play"
         found.setdefault(kind, []).append(mean)
@@ -173,7 +186,8 @@ def main() -> None:
             found |= train_seed(algorithm, environment, settings, seed)
             file = DOCS / "results" / f"learning-{name}.json"
             before = json.loads(file.read_text())["seeds"] if file.exists() else []
-            everyone = [found, *(other for other in before if other["seed"] != seed)]
+            same = [one for one in before if one.get("config", {}) | {"seed": seed} == found["config"]]
+            everyone = [found, *(one for one in same if one["seed"] != seed)]
             about["seeds"] = sorted(everyone, key=lambda one: one["seed"])
             file.write_text(json.dumps(about) + "\n")
     if options.draw:

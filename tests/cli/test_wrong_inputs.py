@@ -63,6 +63,13 @@ VALUES = [
     Wrong("a discount above 1", [*AT, "--discount", "1.5"], ("discount 1.5", "a number from 0 to 1")),
     Wrong("a negative decay", [*AT, "--dice-decay", "-0.5"], ("dice_decay -0.5", "a number from 0 to 1")),
     Wrong("a decay over less than nothing", [*AT, "--shaping-updates", "-1"], ("shaping_updates -1", "at least 0")),
+    Wrong("an entropy that falls never", [*AT, "--entropy-start", "0.5"], ("entropy_start 0.5", "entropy_updates")),
+    Wrong(
+        "an entropy that rises",
+        [*AT, "--entropy", "0.5", "--entropy-updates", "9", "--entropy-start", "0.1"],
+        ("entropy_start 0.1 is less than entropy 0.5", "raise it"),
+    ),
+    Wrong("less than no updates of entropy", [*AT, "--entropy-updates", "-1"], ("entropy_updates -1", "at least 0")),
     Wrong("more than all episodes", [*AT, "--exploring-starts", "2"], ("exploring_starts 2", "from 0 to 1")),
     Wrong("exploring starts of nowhere", [*AT, "--exploring-starts", "1"], ("no exploring starts", "to 0")),
     Wrong("an average that never moves", [*AT, "--outer-average", "1"], ("outer_average 1", "less than 1")),

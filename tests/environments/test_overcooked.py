@@ -132,6 +132,20 @@ def test_an_exploring_start_is_anything_that_agents_could_come_to(layout):
         assert state.steps == 0
 
 
+def test_exploring_starts_reach_every_cell_of_a_large_room():
+    size = 20
+    rows = ["W" * size, *["W" + " " * (size - 2) + "W"] * (size - 2), "W" * size]
+    rows[0], rows[1] = "WPOBX" + rows[0][5:], "WA A" + rows[1][4:]
+    game = rpax.make("overcooked/custom", layout="\n".join(rows))
+    assert isinstance(game, Overcooked)
+    states = jax.jit(jax.vmap(game.exploring_reset))(jax.random.split(jax.random.key(1), 8000))
+    position = np.asarray(states.position, int)
+    floor = {(column, line) for column in range(1, size - 1) for line in range(1, size - 1)}
+    for seat in (0, 1):
+        assert set(map(tuple, position[:, seat].tolist())) == floor
+    assert (position[:, 0] != position[:, 1]).any(axis=1).all()
+
+
 def cells(where):
     """(column, line) of every cell that is true."""
     return [(int(column), int(line)) for line, column in np.argwhere(where)]

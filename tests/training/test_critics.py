@@ -11,9 +11,11 @@ from rpax.runs.config import TrainConfig
 from rpax.training import blocks
 from rpax.training.critic_update import CriticBatch, appraise, update_critics
 from rpax.training.initial import initial_state
+from rpax.training.lookahead import look_ahead
 from rpax.training.problem import key_data
 from rpax.training.rollout import roll_out, start_streams
 from rpax.training.setup import make_problem
+from rpax.training.step import roll_out_manipulator_pairings
 
 STEPS, ENVS = 12, 3
 
@@ -71,30 +73,49 @@ def by_loops(problem, critics, pairings, chunk):
 
 
 @pytest.mark.parametrize("learn", [False, True])
-def test_advantages_targets_and_lessons(recorded, learn):
+def test_advantages_targets_and_gradients(recorded, learn):
     problem, state, pairings, chunk = recorded
     assert np.asarray(chunk.done)[1:-1].any(), "an episode ends inside"
     said = jax.jit(lambda state, chunk: appraise(problem, state, pairings, chunk, learn=learn))(state, chunk)
     advantage, targets, loss = by_loops(problem, state.critics, pairings, chunk)
     np.testing.assert_allclose(said.advantage, advantage, atol=2e-5)
     np.testing.assert_allclose(said.targets, targets, atol=2e-5)
-    assert (said.lesson is not None) is learn
+    assert (said.loss_and_gradient is not None) is learn
     if learn:
-        error, gradient = said.lesson
+        error, gradient = said.loss_and_gradient
         expected_error, expected = jax.value_and_grad(loss)(state.critics)
         np.testing.assert_allclose(error, expected_error, rtol=1e-5)
         jax.tree.map(lambda found, true: np.testing.assert_allclose(found, true, atol=2e-6), gradient, expected)
         assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected)) > 1e-3
 
 
-def test_a_lesson_moves_critics_as_the_chunk_would(recorded):
+@pytest.mark.parametrize(
+    ("settings", "known"),
+    [
+        ({"base_update": "pg"}, (True, True)),
+        ({"base_update": "pg", "lookahead": 2}, (False, True)),
+        ({"base_update": "ppo", "ppo_minibatches": 1}, (False, False)),
+    ],
+)
+def test_the_gradient_is_known_where_one_step_on_the_whole_chunk_follows(settings, known):
+    config = TrainConfig("ad-rpg", "storm", hidden_sizes=(8,), envs=4, steps=4, sampling="uniform", **settings)
+    problem = make_problem(config.complete(tabular=False), rpax.algorithm("ad-rpg"), rpax.make("storm"))
+    state = initial_state(problem, key_data(0), exact=False)
+    ahead, trace = look_ahead(problem, key_data(1), state)
+    outer = roll_out_manipulator_pairings(problem, key_data(2), ahead, state)
+    assert outer is not None
+    found = (trace.loss_and_gradient, outer.appraisal.loss_and_gradient)
+    assert tuple(one is not None for one in found) == known
+
+
+def test_a_known_gradient_moves_critics_critics_as_the_chunk_would(recorded):
     problem, state, pairings, chunk = recorded
     said = appraise(problem, state, pairings, chunk, learn=True)
-    batches = [CriticBatch(pairings, chunk, said.targets, lesson) for lesson in (None, said.lesson)]
-    (plain, _, plain_error), (taught, _, error) = (
+    batches = [CriticBatch(pairings, chunk, said.targets, known) for known in (None, said.loss_and_gradient)]
+    (plain, _, plain_error), (moved, _, error) = (
         update_critics(problem, key_data(4), state, [batch]) for batch in batches
     )
     np.testing.assert_allclose(error, plain_error, rtol=1e-5)
     # Adam's first steps are the rate times the sign of the gradient, so of tiny gradients only their size is sure.
-    apart = jax.tree.map(lambda one, other: np.mean(~np.isclose(one, other, atol=1e-5)), plain, taught)
+    apart = jax.tree.map(lambda one, other: np.mean(~np.isclose(one, other, atol=1e-5)), plain, moved)
     assert max(jax.tree.leaves(apart)) < 0.01

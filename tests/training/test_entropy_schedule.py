@@ -9,6 +9,7 @@ import pytest
 
 import rpax
 from rpax.runs.config import TrainConfig
+from rpax.runs.prepare import prepare
 from rpax.training.exact_step import exact_step
 from rpax.training.initial import initial_state
 from rpax.training.problem import key_data
@@ -27,6 +28,16 @@ def a_problem(algorithm, environment, **settings):
 def test_it_falls_linearly_and_stays(update, expected):
     numbers = a_problem("sp", "storm", **FALLING).numbers.at(jnp.asarray(update))
     np.testing.assert_allclose(numbers.entropy, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [({}, 0.1, 0.01), ({"entropy": 0.02}, 0.02, 0.02), ({"entropy": 0.02, "entropy_start": 0.3}, 0.3, 0.02)],
+)
+def test_a_bonus_that_is_asked_for_alone_stays(asked, first, last):
+    config, objective = prepare(TrainConfig("sp", "overcooked/coord_ring", **asked))
+    numbers = make_problem(config, objective, rpax.make("overcooked/coord_ring")).numbers
+    np.testing.assert_allclose([numbers.at(jnp.asarray(u)).entropy for u in (0, 10**6)], [first, last], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

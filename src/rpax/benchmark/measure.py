@@ -18,7 +18,7 @@ from rpax.policies import categorical
 from rpax.runs.config import TrainConfig
 from rpax.runs.session import make_environment, make_trainer
 from rpax.training.critic_update import CriticBatch, appraise, update_critics
-from rpax.training.lookahead import first_step, look_ahead
+from rpax.training.lookahead import appraise_step, first_step, look_ahead
 from rpax.training.problem import Problem, TrainState
 from rpax.training.rollout import roll_out
 from rpax.training.setup import make_problem
@@ -235,7 +235,9 @@ def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, 
 
     def on_each_device(phase: Callable[..., Any]) -> Callable[..., Any]:
         def of_seeds(problem: Problem, *arguments: Any) -> Any:
-            of_one = functools.partial(phase, problem)
+            def of_one(state: TrainState, *others: Any) -> Any:
+                return phase(problem.at(state.update), state, *others)
+
             return (without_axis if len(trainer.seeds) == 1 else jax.vmap)(of_one)(*arguments)
 
         return jax.jit(trainer.on_each_device(of_seeds, returns_state=False))
@@ -247,8 +249,9 @@ def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, 
             name: _time_call(on_each_device(phase), (state, prepared), repetitions) for name, phase in _PHASES.items()
         }
     # What critics say is part of the critics' time, not of whatever asks them.
-    asked = seconds.pop("lookahead appraisal") * trainer.problem.numbers.lookahead
-    seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"] - asked)
+    asked, lookahead = seconds.pop("lookahead appraisal"), trainer.problem.numbers.lookahead
+    seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"] - lookahead * asked)
+    seconds["critic"] += (lookahead - 1) * asked
     seconds["manipulator rollout"] = max(0.0, seconds["manipulator rollout"] - seconds.pop("outer appraisal"))
     if not trainer.problem.manipulators:
         for name in ("manipulator rollout", "manipulator gradient"):
@@ -292,8 +295,7 @@ def _manipulator_gradient(problem: Problem, state: TrainState, prepared: Any) ->
 
 
 def _lookahead_appraisal(problem: Problem, state: TrainState, prepared: Any) -> Any:
-    learn = problem.numbers.lookahead == 1  # as in the lookahead itself
-    return appraise(problem, state, problem.plan.lookahead_pairings, first_step(prepared[1]).chunk, learn=learn)
+    return appraise_step(problem, state, first_step(prepared[1]).chunk)
 
 
 def _outer_appraisal(problem: Problem, state: TrainState, prepared: Any) -> Any:
@@ -304,10 +306,10 @@ def _outer_appraisal(problem: Problem, state: TrainState, prepared: Any) -> Any:
 def _critics(problem: Problem, state: TrainState, prepared: Any) -> Any:
     first, outer = first_step(prepared[1]), prepared[2]
     said = _lookahead_appraisal(problem, state, prepared)
-    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, said.targets, said.lesson)]
+    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, said.targets, said.loss_and_gradient)]
     if outer is not None:
         said = _outer_appraisal(problem, state, prepared)
-        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, said.targets, said.lesson))
+        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, said.targets, said.loss_and_gradient))
     return update_critics(problem, state.key, state, batches)
 
 

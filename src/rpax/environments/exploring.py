@@ -33,10 +33,17 @@ class ExploringStarts(WrappedEnvironment):
         return Rules(self._environment.traced_rules.step, jax.jit(self.reset, inline=True))
 
     def reset(self, key: Key) -> State:
-        """The state in which an episode starts."""
-        explore = self._environment.exploring_reset
+        """The state in which an episode starts.
+
+        Raises:
+            InputError: an exploring start is another kind of state than a usual one.
+        """
         if self.share >= 1.0:
-            return explore(key)
-        key_which, key_start = jax.random.split(key)
+            return self._explore(key)
+        key_which, key_exploring, key_usual = jax.random.split(key, 3)
         where = functools.partial(jnp.where, jax.random.uniform(key_which) < self.share)
-        return jax.tree.map(where, explore(key_start), self._environment.traced_rules.reset(key_start))
+        return jax.tree.map(where, self._explore(key_exploring), self._environment.traced_rules.reset(key_usual))
+
+    def _explore(self, key: Key) -> State:
+        usual = jax.eval_shape(self._environment.traced_rules.reset, key)
+        return self.in_types_of(usual, self._environment.exploring_reset(key), "exploring_reset")

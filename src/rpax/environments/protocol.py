@@ -1,7 +1,8 @@
 """The two-seat environment protocol: what a game must provide to be trained on.
 
 Everything is written for one stream and batched by the caller (``jax.vmap``), pure and jittable. A new environment
-subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``; masks and a picture are optional.
+subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``; masks, a picture and exploring starts
+are optional.
 """
 
 import abc
@@ -156,24 +157,31 @@ class Environment(abc.ABC):
         def step(key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
             transition = self.step(key, state, actions)
             start = jax.eval_shape(traced_reset, key)
-            self._check_state(start, transition.state)
+            state = self.in_types_of(start, transition.state, "step")
             shaped = jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
-            return transition._replace(state=jax.tree.map(_with_type_of, transition.state, start), shaped=shaped)
+            return transition._replace(state=state, shaped=shaped)
 
         traced_reset = jax.jit(reset, inline=True)
         return Rules(jax.jit(step, inline=True), traced_reset)
 
-    def _check_state(self, start: State, after: State) -> None:
+    def in_types_of(self, start: State, state: State, method: str) -> State:
+        """``state``, which ``method`` returned, in the types of ``start``, which :meth:`reset` returned.
+
+        Raises:
+            InputError: they differ in structure, shapes or types.
+        """
+
         def kind(state: State) -> tuple[Any, list[str]]:
             leaves, structure = jax.tree.flatten(jax.eval_shape(lambda: state))
             return structure, [f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves]
 
-        fits = jax.tree.map(_with_type_of, after, start) if kind(start)[0] == kind(after)[0] else after
+        fits = jax.tree.map(_with_type_of, state, start) if kind(start)[0] == kind(state)[0] else state
         if kind(fits) != kind(start):
             raise InputError(
-                f"environment '{self.name}': step returns a state of {kind(after)}, reset one of {kind(start)}; "
+                f"environment '{self.name}': {method} returns a state of {kind(state)}, reset one of {kind(start)}; "
                 "return the same kind of state from both"
             )
+        return fits
 
     def render(self, state: State) -> np.ndarray:
         """A picture of ``state``: RGB, ``uint8``, height × width × 3."""

@@ -29,6 +29,15 @@ class WrappedEnvironment(Environment):
         """The state in which an episode starts."""
         return self._environment.reset(key)
 
+    def exploring_reset(self, key: Key) -> State:
+        """A state for an episode with an exploring start."""
+        return self._environment.exploring_reset(key)
+
+    @property
+    def has_exploring_starts(self) -> bool:
+        """Whether the environment has them."""
+        return self._environment.has_exploring_starts
+
     def step(self, key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
         """One simultaneous move of both seats."""
         return self._environment.step(key, state, actions)

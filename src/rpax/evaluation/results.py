@@ -10,7 +10,7 @@ import numpy as np
 from rpax.environments.tabular_game import TabularGame
 from rpax.evaluation.diagnosis import Diagnosis, diagnose
 from rpax.evaluation.rationality import rationality
-from rpax.evaluation.returns import sampled_returns
+from rpax.evaluation.returns import Sampler
 from rpax.objectives.edges import Role
 from rpax.policies.agent import Parameters
 from rpax.training.problem import Problem, key_data
@@ -135,8 +135,8 @@ class Measured(NamedTuple):
     history: Mapping[str, Mapping[str, Sequence[float]]]
 
 
-def evaluate_seed(problem: Problem, seed: int, measured: Measured, episodes: int) -> SeedResult:
-    """Evaluate one seed: exactly in tabular games, by ``episodes`` fresh episodes a pairing elsewhere."""
+def evaluate_seed(problem: Problem, seed: int, measured: Measured, sample: Sampler) -> SeedResult:
+    """Evaluate one seed: exactly in tabular games, by a ``sample`` of fresh episodes elsewhere."""
     game = problem.environment if isinstance(problem.environment, TabularGame) else None
     tables = dict(measured.tables)
     if game is not None:
@@ -144,7 +144,7 @@ def evaluate_seed(problem: Problem, seed: int, measured: Measured, episodes: int
     agents = {
         name: _agent_result(role, game, tables.get(name, {})) for name, role in problem.plan.objective.agents.items()
     }
-    pairings = _pairings(problem, seed, measured, episodes)
+    pairings = _pairings(problem, seed, measured, sample)
     diagnosis = diagnose(
         problem.plan,
         gaps={name: agent.rationality_gap for name, agent in agents.items()},
@@ -175,13 +175,13 @@ def seat_gap(game: TabularGame, seat: int, table: np.ndarray) -> float:
     return game_rationality(game, seat, table).gap
 
 
-def _pairings(problem: Problem, seed: int, measured: Measured, episodes: int) -> tuple[PairingResult, ...]:
+def _pairings(problem: Problem, seed: int, measured: Measured, sample: Sampler) -> tuple[PairingResult, ...]:
     if measured.returns is not None:
         mean = np.asarray(measured.returns, np.float64)
         half_width, played = np.zeros_like(mean), 0
     else:
         key = jax.random.fold_in(key_data(seed), _EVALUATION_KEY)
-        mean, half_width, played = sampled_returns(problem, measured.parameters, key, episodes)
+        mean, half_width, played = sample(measured.parameters, key)
     return tuple(
         PairingResult(*pairing, (float(m[0]), float(m[1])), (float(w[0]), float(w[1])), played)
         for pairing, m, w in zip(problem.plan.all_pairings, mean, half_width, strict=True)

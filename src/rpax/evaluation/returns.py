@@ -32,13 +32,15 @@ class SampledReturns(NamedTuple):
     episodes: int
 
 
-def sampled_returns(problem: Problem, parameters: Mapping[str, Parameters], key: Key, episodes: int) -> SampledReturns:
-    """Play at least ``episodes`` fresh episodes of every pairing, whatever their length (no bias to short ones)."""
-    return make_sampler(problem, episodes)(parameters, key)
+#: From everyone's parameters and a key to the returns of fresh episodes.
+Sampler = Callable[[Mapping[str, Parameters], Key], SampledReturns]
 
 
-def make_sampler(problem: Problem, episodes: int) -> Callable[[Mapping[str, Parameters], Key], SampledReturns]:
-    """:func:`sampled_returns` for any parameters, compiled once."""
+def make_sampler(problem: Problem, episodes: int) -> Sampler:
+    """Plays at least ``episodes`` fresh episodes of every pairing, whatever their length (no bias to short ones).
+
+    Compiled once, for any parameters of the problem's agents.
+    """
     envs = min(_MOST_ENVS, episodes)
     play = jax.jit(functools.partial(_first_episodes, problem, envs=envs))
 

@@ -143,11 +143,11 @@ class TrainConfig:
     outer_average: PresetReal = None
     """Decay of a running average of the outer gradients that steer the manipulators; 0 takes each update's own."""
     entropy: PresetReal = None
-    """β, coefficient of the base agents' entropy bonus."""
+    """β, coefficient of the base agents' entropy bonus; given alone, it stays so, whatever the preset does."""
     entropy_start: PresetReal = None
-    """What β is at first, if it falls to --entropy over --entropy-updates."""
+    """What β falls from, to --entropy, over --entropy-updates."""
     entropy_updates: PresetInt = None
-    """After how many updates β has fallen linearly from --entropy-start to --entropy; 0 keeps it there throughout."""
+    """After how many updates β has fallen linearly from --entropy-start; 0: it is --entropy throughout."""
     manipulator_entropy: PresetReal = None
     """Coefficient of the manipulators' entropy bonus."""
     shaping: PresetReal = None

@@ -41,6 +41,10 @@ def prepare(
     """
     entry = check_environment_name(config.environment)
     complete = _check_environment_options(config.complete(tabular=entry.tabular), entry)
+    complete = _check_entropy(complete, config)
+    if config.exploring_starts is None and not isinstance(entry.factory, str):
+        # A preset knows nothing of what a user's own environment offers.
+        complete = dataclasses.replace(complete, exploring_starts=0.0)
     for setting, wrong in (("exact", complete.exact), ("network", complete.network == "tabular")):
         if wrong and not entry.tabular:
             value, remedy = ("exact mode", "drop it") if setting == "exact" else ("network 'tabular'", "use 'mlp'")
@@ -60,6 +64,24 @@ def prepare(
     complete = _check_sampling(complete, config, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def _check_entropy(config: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """The configuration, once its entropy bonus falls from more to less.
+
+    Who asks for a bonus, and for no fall, gets that bonus throughout.
+    """
+    if asked.entropy is not None and asked.entropy_start is None and asked.entropy_updates is None:
+        return dataclasses.replace(config, entropy_start=asked.entropy, entropy_updates=0)
+    if not config.entropy_updates:
+        if asked.entropy_start is not None:
+            raise InputError(f"entropy_start {shown(asked.entropy_start)} needs entropy_updates, over which it falls")
+    elif (config.entropy_start or 0.0) < (config.entropy or 0.0):
+        raise InputError(
+            f"entropy_start {shown(config.entropy_start)} is less than entropy {shown(config.entropy)}, to which it "
+            "falls; raise it or lower entropy"
+        )
+    return config
 
 
 def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objective) -> TrainConfig:

@@ -10,6 +10,7 @@ from rpax.environments.protocol import Environment
 from rpax.environments.registry import make
 from rpax.errors import InputError
 from rpax.evaluation.results import Measured, SeedResult, evaluate_seed
+from rpax.evaluation.returns import make_sampler
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
 from rpax.policies.files import load_policy, save_policy
@@ -154,6 +155,7 @@ class Session:
         """Every seed's results and agents."""
         problem = self.trainer.problem
         report = jax.device_get(self.trainer.report(loop.state))
+        sample = make_sampler(problem, self.config.evaluation_episodes)
         results, agents = [], {}
         for index, seed in enumerate(self.trainer.seeds):
             parameters = one_seed({**loop.state.base, **loop.state.manipulators}, index)
@@ -163,7 +165,7 @@ class Session:
                 returns=None if report.returns is None else report.returns[index],
                 history=_shaping_history(problem, [row for row in loop.history.rows if row["seed"] == seed]),
             )
-            results.append(evaluate_seed(problem, seed, measured, self.config.evaluation_episodes))
+            results.append(evaluate_seed(problem, seed, measured, sample))
             everyone = parameters | {name: jax.device_get(fixed) for name, fixed in problem.fixed.items()}
             agents[seed] = {name: Agent(name, problem.policies[name], everyone[name]) for name in everyone}
         return tuple(results), agents

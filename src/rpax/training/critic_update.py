@@ -53,12 +53,12 @@ class Appraisal(NamedTuple):
     Attributes:
         advantage: GAE of each seat from raw plus shaped reward.
         targets: what the critics are to predict, A + V.
-        lesson: what they learn from it, if that was found in the same sweep.
+        loss_and_gradient: of the critics that said so, on the whole chunk, if found in the same sweep.
     """
 
     advantage: Float[Array, "time pairings envs 2"]
     targets: Float[Array, "time pairings envs 2"]
-    lesson: LossAndGradient | None
+    loss_and_gradient: LossAndGradient | None
 
 
 def appraise(
@@ -73,12 +73,12 @@ def appraise(
     reward = chunk.rewards + problem.numbers.shaping * chunk.shaped
     done = jnp.broadcast_to(chunk.done[..., None], reward.shape)
     if learn:
-        advantage, value, lesson = _sweep(problem, state.critics, pairings, chunk, reward, done)
+        advantage, value, found = _sweep(problem, state.critics, pairings, chunk, reward, done)
     else:
-        every, lesson = values(problem, state.critics, pairings, chunk), None
+        every, found = values(problem, state.critics, pairings, chunk), None
         value, advantage = every[:-1], _advantages(problem, reward, every, done)
     advantage, value = jax.lax.stop_gradient((advantage, value))
-    return Appraisal(advantage, advantage + value, lesson)
+    return Appraisal(advantage, advantage + value, found)
 
 
 def _advantages(problem: Problem, reward: Array, value: Array, done: Array, following: Array | None = None) -> Array:
@@ -112,12 +112,19 @@ def _sweep(
 
 
 class CriticBatch(NamedTuple):
-    """What critics learn from: the pairings of a chunk, the chunk, what is to be predicted on it, and a lesson."""
+    """What critics learn from.
+
+    Attributes:
+        pairings: of the chunk.
+        chunk: what was recorded.
+        targets: what is to be predicted on it.
+        loss_and_gradient: of the present critics on the whole of it, if known; else it is computed.
+    """
 
     pairings: Sequence[Pairing]
     chunk: Chunk
     targets: Float[Array, "time pairings envs 2"]
-    lesson: LossAndGradient | None = None
+    loss_and_gradient: LossAndGradient | None = None
 
 
 def update_critics(
@@ -164,7 +171,7 @@ def _part_of(batches: Sequence[CriticBatch], envs: Int[Array, " some"]) -> list[
 
 def _loss_and_gradient(problem: Problem, critics: Parameters, batches: Sequence[CriticBatch]) -> LossAndGradient:
     """Summed over batches."""
-    found = [_of_batch(problem, critics, batch) if batch.lesson is None else batch.lesson for batch in batches]
+    found = [batch.loss_and_gradient or _of_batch(problem, critics, batch) for batch in batches]
     return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *found)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
 from rpax.training.base_update import base_gradients, term_advantages
-from rpax.training.critic_update import LossAndGradient, appraise
+from rpax.training.critic_update import Appraisal, LossAndGradient, appraise
 from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem, Streams, TrainState
 from rpax.training.rollout import Chunk, roll_out
@@ -25,7 +25,7 @@ class LookaheadStep(NamedTuple):
         chunk: what was rolled out under (θ^k, φ).
         advantage: Ã of every base agent's terms.
         targets: what the critics are to predict on this chunk.
-        lesson: what they learn from it, if that is known already.
+        loss_and_gradient: the critics' on this chunk, if known already.
         streams: the environments after the chunk.
     """
 
@@ -36,7 +36,7 @@ class LookaheadStep(NamedTuple):
     chunk: Chunk
     advantage: dict[str, Float[Array, "time terms envs"]]
     targets: Float[Array, "time pairings envs 2"]
-    lesson: LossAndGradient | None
+    loss_and_gradient: LossAndGradient | None
     streams: Streams
 
 
@@ -85,14 +85,18 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
         problem.numbers.steps,
         problem.devices,
     )
-    # Critics learn from the first step only.
-    appraisal = appraise(problem, state, plan.lookahead_pairings, chunk, learn=problem.numbers.lookahead == 1)
+    appraisal = appraise_step(problem, state, chunk)
     of_terms = term_advantages(problem, {name: plan.base_terms[name] for name in problem.bases}, appraisal.advantage)
     found = problem.devices.mean(base_gradients(problem, base, chunk, of_terms))
     gradient, entropy = ({name: pair[part] for name, pair in found.items()} for part in (0, 1))
     return LookaheadStep(
-        base, optimizer, gradient, entropy, chunk, of_terms, appraisal.targets, appraisal.lesson, streams
+        base, optimizer, gradient, entropy, chunk, of_terms, appraisal.targets, appraisal.loss_and_gradient, streams
     )
+
+
+def appraise_step(problem: Problem, state: TrainState, chunk: Chunk) -> Appraisal:
+    """What critics say of a lookahead step. They learn from the first one: at once, where there is no other."""
+    return appraise(problem, state, problem.plan.lookahead_pairings, chunk, learn=problem.numbers.lookahead == 1)
 
 
 def first_step(trace: LookaheadStep) -> LookaheadStep:

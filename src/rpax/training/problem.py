@@ -1,4 +1,4 @@
-"""What a training step needs besides its state: plan, environment, networks and numbers. Built once, never changed."""
+"""What a training step needs besides its state: plan, environment, networks and numbers. Built once a run."""
 
 import dataclasses
 import functools
@@ -35,9 +35,9 @@ class Hyperparameters:
         gae_decay: λ of GAE.
         dice_decay: λ of Loaded DiCE; enters second derivatives only.
         outer_average: κ, decay of the running average of the outer gradients u; 0 takes each update's own.
-        entropy: β, coefficient of the base agents' entropy bonus.
-        entropy_start: what β is at first, while it falls linearly.
-        entropy_updates: after how many updates it has fallen; 0 if it never differs.
+        entropy: β, coefficient of the base agents' entropy bonus; what it falls to, if it falls.
+        entropy_start: what β falls from.
+        entropy_updates: after how many updates it has fallen, linearly; 0 if it does not fall.
         manipulator_entropy: coefficient of the manipulators' entropy bonus.
         shaping: coefficient of the environment's shaped reward in training; never part of a reported return.
         shaping_updates: after how many updates the shaped reward is gone, falling linearly; 0 keeps it.
@@ -86,19 +86,22 @@ class Hyperparameters:
         return self.entropy_updates > 0 or bool(self.entropy)
 
     def at(self, update: Int[Array, ""]) -> "Hyperparameters":
-        """The numbers of one update: coefficients that change over a run have that update's value."""
+        """The numbers of one update: ``entropy`` and ``shaping`` have its value, a traced number where they fall."""
+
+        def left(updates: int) -> Float[Array, ""]:
+            return jnp.maximum(0.0, 1.0 - update / updates)
+
         changed: dict[str, Any] = {}
         if self.entropy_updates:
-            left = jnp.maximum(0.0, 1.0 - update / self.entropy_updates)
-            changed["entropy"] = self.entropy + (self.entropy_start - self.entropy) * left
+            changed["entropy"] = self.entropy + (self.entropy_start - self.entropy) * left(self.entropy_updates)
         if self.shaping_updates:
-            changed["shaping"] = self.shaping * jnp.maximum(0.0, 1.0 - update / self.shaping_updates)
+            changed["shaping"] = self.shaping * left(self.shaping_updates)
         return dataclasses.replace(self, **changed)
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Everything static about a training run.
+    """Everything about a training run that is known before it begins.
 
     Attributes:
         plan: the objective with its pairings and terms.
@@ -127,7 +130,7 @@ class Problem:
     layouts: Mapping[str, Layout] | None = None
 
     def at(self, update: Int[Array, ""]) -> "Problem":
-        """The problem with the :meth:`numbers <Hyperparameters.at>` of one update."""
+        """The problem of one update, as its phases take it, with :meth:`its numbers <Hyperparameters.at>`."""
         return dataclasses.replace(self, numbers=self.numbers.at(update))
 
     @functools.cached_property

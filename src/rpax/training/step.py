@@ -46,10 +46,10 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
     updates = update_bases(problem, key_base, state, first)
 
     # The critics of all pairings learn from the same two batches.
-    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets, first.lesson)]
+    batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, first.targets, first.loss_and_gradient)]
     if outer is not None:
-        of_outer = outer.appraisal
-        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, of_outer.targets, of_outer.lesson))
+        _, targets, known = outer.appraisal
+        batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, targets, known))
     after = manipulators or first.gradient
     critics, critic_optimizer, critic_loss = update_critics(problem, key_critics, state, batches, after=after)
 

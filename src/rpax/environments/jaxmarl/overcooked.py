@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Array, Int, UInt8
 
 from rpax.environments.jaxmarl.adapter import AdaptedEnvironment, AdaptedState, checked_horizon, in_32_bit
@@ -93,6 +92,8 @@ class Overcooked(Environment):
 
     def _rooms_of_agents(self) -> list[np.ndarray]:
         """The floor that each agent can get to, (column, line) of every cell."""
+        import scipy.ndimage
+
         room = np.zeros(self._walls.shape, np.int32)
         scipy.ndimage.label(~self._walls, output=room)
         return [np.argwhere(room == room[line, column])[:, ::-1] for column, line in self._starts]
@@ -130,7 +131,8 @@ class Overcooked(Environment):
     def exploring_reset(self, key: Key) -> OvercookedState:
         """Agents anywhere in their rooms, facing anywhere, with anything in their hands; pots at any stage of work.
 
-        JaxMARL's ``random_reset`` also puts agents into each other's rooms, where one of them may reach nothing.
+        JaxMARL's ``random_reset`` also puts agents into each other's rooms, where one of them may reach nothing. Agents
+        of one room can begin past each other, even where they could not have passed.
         """
         # An agent in the other one's room takes one of the cells that are left there.
         together = int(np.array_equal(self._rooms[0], self._rooms[1]))
@@ -138,15 +140,15 @@ class Overcooked(Environment):
         places = [len(self._rooms[0]), len(self._rooms[1]) - together]
         statuses = [self._module.POT_EMPTY_STATUS + 1] * len(self._pots)
         counts = np.array([*places, *[_DIRECTIONS] * 2, *[len(things)] * 2, *statuses])
-        drawn = jax.random.randint(key, counts.shape, 0, counts).astype(jnp.uint8)
-        place, facing, held, status = jnp.split(drawn, [2, 4, 6])
+        place, facing, held, status = jnp.split(jax.random.randint(key, counts.shape, 0, counts), [2, 4, 6])
         place = place.at[1].add(together * (place[1] >= place[0]))
+        facing = facing.astype(jnp.uint8)
         position = jnp.stack([jnp.asarray(room, jnp.uint8)[at] for room, at in zip(self._rooms, place, strict=True)])
         return OvercookedState(
             position=position,
             facing=facing,
             held=things[held],
-            grid=self._kitchen.grid(position, facing, status),
+            grid=self._kitchen.grid(position, facing, status.astype(jnp.uint8)),
             steps=jnp.zeros((), jnp.int32),
         )
 
