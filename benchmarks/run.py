@@ -26,7 +26,7 @@ SUITE = {
     "Overcooked, self-play": "sp overcooked/coord_ring --envs 64 768",
     "STORM": "ad-rpg storm --envs 64 256",
     "STORM, self-play": "sp storm --envs 256 3072",
-    "Hanabi": "ad-rpg hanabi/3x3 --envs 16",
+    "Hanabi": "ad-rpg hanabi/3x3 --envs 16 --hidden-sizes 512 512",
     "growth, environments": "ad-rpg overcooked/coord_ring --envs 8 32 128",
     "growth, lookahead": "ad-rpg overcooked/coord_ring --envs 16 --lookahead 1 2 4",
     **{

@@ -33,7 +33,7 @@ class Meeting(rpax.Environment):
 def main() -> None:
     rpax.register("mine/meeting", Meeting, "two agents meet on a ring")
     env = rpax.make("mine/meeting", cells=5)
-    run = rpax.train("ad-rpg", env, updates=3, envs=8, steps=16)
+    run = rpax.train("ad-rpg", env, updates=150, steps=16)
     for pairing in run.results[0].pairings:
         print(f"{pairing.seat_0} with {pairing.seat_1}: {pairing.returns[0]:.2f}")
 

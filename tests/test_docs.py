@@ -3,11 +3,17 @@
 import importlib.util
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 
 import pytest
 
 import rpax
+from rpax.cli.parse import parse
+from rpax.cli.train import Command
+from rpax.runs.prepare import prepare
+from rpax.runs.session import make_environment
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -26,6 +32,23 @@ def test_the_python_of_the_readme_runs(capsys):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "0.0" in capsys.readouterr().out
+
+
+COMMANDS = [
+    line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("rpax train ")
+]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the commands are written for a shell")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_training_commands_can_be_trained(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kitchen.txt").write_text("WPXW\nOA W\nW AW\nWBWW\n")
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], stdout=subprocess.PIPE, text=True, check=True)
+    _, verb, *arguments = words.stdout.removesuffix("\0").split("\0")
+    config, _ = prepare(parse(Command, verb, arguments).settings())
+    (tmp_path / "kitchen.txt").unlink()  # what was read is kept
+    assert make_environment(config).name == config.environment
 
 
 def run_file(path: pathlib.Path, *arguments: str) -> None:

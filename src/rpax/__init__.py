@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rpax.objectives import ObjectiveEdge as ObjectiveEdge
     from rpax.objectives import algorithm as algorithm
     from rpax.objectives import load_objective as load_objective
+    from rpax.reports.replay import replay as replay
     from rpax.runs.run import Run as Run
     from rpax.runs.run import load as load
     from rpax.runs.run import resume as resume
@@ -47,6 +48,7 @@ _PUBLIC = {
     "make": "rpax.environments.registry",
     "rationality": "rpax.evaluation.rationality",
     "register": "rpax.environments.registry",
+    "replay": "rpax.reports.replay",
     "resume": "rpax.runs.run",
     "train": "rpax.runs.run",
 }

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import sys
 from typing import Any
@@ -87,6 +88,9 @@ def test_help_has_examples(capsys):
         main(["replay", "--help"])
     output = capsys.readouterr().out
     assert "rpax replay runs/x --pairing base_0:base_1" in output
+    assert re.search("rpax replay .*--format webp --fps", output)
+    assert "--run-seed INT " in output
+    assert "None" not in output
     assert "replay" in VERBS
 
 

@@ -16,11 +16,15 @@ import yaml
 
 import rpax
 from rpax.cli.main import VERBS, main
+from rpax.cli.output import print_run, returns_text
 from rpax.cli.parse import parse
 from rpax.cli.train import Command
 from rpax.environments.registry import ENVIRONMENTS
+from rpax.evaluation.diagnosis import Diagnosis
+from rpax.evaluation.results import AgentResult, PairingResult, SeedResult
 from rpax.objectives.catalogue import ALGORITHMS
 from rpax.objectives.files import objective_to_dict
+from rpax.runs.config import config_from_dict
 
 #: [seat][row][column], rows are seat 0: written down from the paper once more.
 PAYOFFS = {
@@ -117,6 +121,53 @@ def test_a_run_directory_is_named_after_time_algorithm_and_environment_and_holds
 def test_json_mode_writes_what_results_json_holds_and_shows_progress_on_stderr_only(tmp_path, capsys, no_plots):
     document = train(["sp", "matrix/figure-2", "--exact", "--updates", "3", "--out", str(tmp_path / "run")], capsys)
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == document
+
+
+def printed_cells(text: str) -> list[list[str]]:
+    """The rows of the tables in a text, cell by cell; the first is the heading."""
+    rows = [re.split("[│┃]", line.strip())[1:-1] for line in text.splitlines()]
+    return [[cell.strip() for cell in row] for row in rows if row]
+
+
+def test_a_deep_run_is_printed_without_columns_that_say_nothing(capsys):
+    agents: dict[str, Any] = {name: AgentResult("base", {}, {}, {}) for name in ("victim", "adversary")}
+    agents["manipulator"] = AgentResult("manipulator", {}, {}, {})
+    pairing = PairingResult("victim", "adversary", (12.34, 12.34), (0.5, 0.5), 1000)
+    result = SeedResult(0, agents, (pairing,), Diagnosis(False, False, False, ()))
+    config = config_from_dict({"algorithm": "at-rpg", "environment": "storm"})
+    for sides, seats in (("single", ["0", "1", "0"]), ("both", ["both"] * 3)):
+        objective = rpax.algorithm("at-rpg", sides=sides)
+        print_run(rpax.Run(config, objective, (result,), "finished", 5, None, {}))
+        text = capsys.readouterr().out
+        rows = zip(agents, ["base", "base", "manipulator"], seats, strict=True)
+        assert printed_cells(text) == [["agent", "role", "seat"], *map(list, rows)]
+        assert "  victim vs adversary: returns 12.34 ± 0.5\n" in text
+
+
+def test_a_matrix_run_is_printed_with_policies_and_gaps_of_every_seat(finished_run, capsys):
+    print_run(rpax.load(finished_run))
+    rows = printed_cells(capsys.readouterr().out)
+    assert rows[0] == ["agent", "role", "seat", "policy", "rationality gap"]
+    assert [row[:3] for row in rows[1:4]] == [
+        ["victim", "base", "0"], ["adversary", "base", "1"], ["manipulator", "manipulator", "0"],
+    ]  # fmt: skip
+    assert [row[4] == "–" for row in rows[1:4]] == [False, False, True]
+    assert len(rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("returns", "half_width", "episodes", "text"),
+    [
+        ((0.5, 0.5), (0.0, 0.0), 0, "0.5"),
+        ((12.3, 12.3), (0.4, 0.4), 1000, "12.3 ± 0.4"),
+        ((12.3, 11.0), (0.4, 0.5), 1000, "seat 0: 12.3 ± 0.4, seat 1: 11 ± 0.5"),
+        ((0.0, 0.0), (0.1, 0.2), 9, "seat 0: 0 ± 0.1, seat 1: 0 ± 0.2"),
+        ((-1.0, 1.0), (0.0, 0.0), 0, "seat 0: -1, seat 1: 1"),
+        ((1 / 3, 1 / 3 + 1e-15), (0.0, 0.0), 0, "0.3333"),
+    ],
+)
+def test_returns_are_told_once_unless_the_seats_differ(returns, half_width, episodes, text):
+    assert returns_text(PairingResult("a", "b", returns, half_width, episodes)) == text
 
 
 def settings(*arguments: str) -> Any:

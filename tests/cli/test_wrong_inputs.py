@@ -305,7 +305,7 @@ DEEP = [
     ),
     Wrong(
         "minibatches that do not divide",
-        [*STORM, "--base-update", "ppo", "--envs", "6"],
+        [*STORM, "--base-update", "ppo", "--envs", "6", "--ppo-minibatches", "4"],
         ("ppo_minibatches 4", "envs 6", "change one"),
     ),
     Wrong(
@@ -316,8 +316,33 @@ DEEP = [
     Wrong("a replay of no run", ["replay", "nowhere"], ("nowhere", "that `rpax train` wrote")),
 ]
 
+DRAWN = ["train", "sp", "overcooked/custom", "--option"]
+COOKING = ["train", "sp", "overcooked/cramped_room", "--option"]
+COOKING_V2 = ["train", "sp", "overcooked_v2/cramped_room", "--option"]
+
+KITCHENS = [
+    Wrong("a layout with one start", [*DRAWN, "layout=FILES/one-start.txt"], ("only one agent", "mark exactly two")),
+    Wrong("a layout without a pot", [*DRAWN, "layout=FILES/no-pot.txt"], ("no pot", "draw at least one P")),
+    Wrong(
+        "a station out of reach",
+        [*DRAWN, "layout=FILES/far-station.txt"],
+        ("no agent can stand next to the delivery at line 2, column 7", "put floor beside it"),
+    ),
+    Wrong("a layout file that is none", [*DRAWN, "layout=FILES/none.txt"], ("none.txt", "check the path")),
+    Wrong("shaping of no kind", [*COOKING, "shaping=jaxmrl"], ("shaping 'jaxmrl'", "did you mean 'jaxmarl'?")),
+    Wrong("cooking for no time", [*COOKING, "horizon=0"], ("horizon 0", "give 1 or more")),
+    Wrong("cooking for ever", [*COOKING, "horizon=99999999999"], ("horizon 99999999999", "give at most 10000")),
+    Wrong("V2 for ever", [*COOKING_V2, f"horizon={2**40}"], (f"horizon {2**40}", "give at most 10000")),
+    Wrong(
+        "a view beyond the kitchen", [*COOKING_V2, "agent_view_size=1000000"], ("_view_size 1000000", "give at most 5")
+    ),
+    Wrong("no such option of V2", [*COOKING_V2, "view=2"], ("no option 'view'", "it takes horizon, agent_view_size")),
+    Wrong("no such size of Hanabi", ["train", "sp", "hanabi/9x9"], ("'hanabi/9x9'", "did you mean 'hanabi/")),
+]
+
 CASES = [
     *DEEP,
+    *KITCHENS,
     *COMMANDS_AND_NAMES,
     *VALUES,
     *TYPES,
@@ -359,6 +384,9 @@ TEXTS = {
     "words.csv": "1,0\na,b\n",
     "ragged.csv": "1,0\n1\n",
     "broken.npy": "1 0\n0 1\n",
+    "one-start.txt": "WWPWW\nO  AO\nW   W\nWBWXW\n",
+    "no-pot.txt": "WWWWW\nOA AO\nW   W\nWBWXW\n",
+    "far-station.txt": "WWPWWWW\nOA AOWX\nW   WWW\nWBWWWWW\n",
     "garbage.safetensors": "these are no tensors\n",
 }
 

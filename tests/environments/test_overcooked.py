@@ -17,7 +17,7 @@ from rpax.environments.jaxmarl.overcooked import Overcooked, OvercookedState
 
 UP, DOWN, RIGHT, LEFT, STAY, INTERACT = range(6)
 #: JaxMARL's numbers of what an agent can hold, and of a pot.
-NOTHING, ONION, PLATE, SOUP = 1, 3, 5, 9
+NOTHING, WALL, ONION, PLATE, SOUP = 1, 2, 3, 5, 9
 POT, AGENT = 8, 10
 #: JaxMARL's number of the colour that each agent has in its map.
 SEAT_COLOUR = (0, 2)
@@ -130,6 +130,22 @@ def test_an_exploring_start_is_anything_that_agents_could_come_to(layout):
         assert_array_equal(state.grid[~floor][:, :2], usual.grid[~floor][:, :2])
         assert_array_equal(state.grid[floor & ~is_agent], np.broadcast_to([NOTHING, 0, 0], (floor.sum() - 2, 3)))
         assert state.steps == 0
+
+
+@pytest.mark.parametrize("layout", [*OWN, "drawn"])
+def test_what_is_stored_shows_all_that_is_seen_in_layouts_of_our_own(layout):
+    options = {"layout": CRAMPED} if layout == "drawn" else {}
+    game = rpax.make(f"overcooked/{'custom' if options else layout}", **options)
+    assert isinstance(game, Overcooked)
+    states = jax.jit(jax.vmap(game.exploring_reset))(jax.random.split(jax.random.key(1), 500))
+    # Things on counters, too.
+    things = jax.random.choice(
+        jax.random.key(2), jnp.array([WALL, WALL, ONION, PLATE, SOUP], jnp.uint8), states.grid.shape[:-1]
+    )
+    grid = states.grid.at[..., 0].set(jnp.where(states.grid[..., 0] == WALL, things, states.grid[..., 0]))
+    states = states._replace(grid=grid)
+    for stored, seen in zip(decoded(game, states), jax.vmap(game.observe)(states), strict=True):
+        assert_array_equal(stored, seen)
 
 
 def test_exploring_starts_reach_every_cell_of_a_large_room():

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import rpax
+from rpax.environments import registry
 from rpax.environments.protocol import Environment, SeatSpace, Transition
 from rpax.errors import InputError
 from rpax.policies import categorical
@@ -21,6 +22,7 @@ from rpax.reports import replay
 from rpax.reports.moving_picture import check_writable, write_moving_picture
 from rpax.reports.replay import Player, Replay
 from rpax.runs.agent import Agent
+from rpax.runs.config import config_from_dict
 
 
 def make_agent(environment: Environment, name: str, seed: int, make_network: Any = None) -> Agent:
@@ -149,6 +151,65 @@ def test_illegal_actions_are_never_taken_and_episodes_end_where_they_end(greedy)
     assert episode.returns == (1.5, -3.0)
     with pytest.raises(InputError, match="environment 'countdown' does not draw itself; give it a method render"):
         Replay(game, ("a", "b"), "x", (episode,)).frames()
+
+
+class Drawn(Countdown):
+    """It draws itself: a square for each step taken."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def render(self, state: Any) -> Any:
+        picture = np.full((10, 40, 3), 255, np.uint8)
+        picture[:, : 10 * int(state)] = 0
+        return picture
+
+
+@pytest.fixture
+def run_of_own_game(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
+    rpax.register("mine/drawn", Drawn)
+    agents = {name: make_agent(Drawn("mine/drawn"), name, seed) for seed, name in enumerate(("base_0", "base_1"))}
+    config = config_from_dict({"algorithm": "ad-rpg", "environment": "mine/drawn", "seed": 4})
+    one_seat = dataclasses.replace(agents["base_0"].policy, head_of_seat={1: "shared"})
+    agents["manipulator_0"] = Agent("manipulator_0", one_seat, agents["base_0"].parameters)
+    return rpax.Run(config, rpax.algorithm("ad-rpg", population=2), (), "finished", 9, None, {4: agents})
+
+
+def test_a_game_of_ones_own_is_replayed_from_python(run_of_own_game, tmp_path):
+    path = tmp_path / "made" / "x.webp"
+    played = rpax.replay(run_of_own_game, ("base_1", "base_0"), path, episodes=2, fps=8, seed=1)
+    assert [episode.returns for episode in played.episodes] == [(1.5, -3.0)] * 2
+    assert played.names == ("base_1", "base_0")
+    assert played.captions()[1][0].title == "ad-rpg on mine/drawn, seed 4, episode 2 of 2"
+    with Image.open(path) as file:
+        assert (file.n_frames, file.info["loop"]) == (8, 0)
+        for number in range(8):
+            file.seek(number)
+            frame = np.asarray(file.convert("RGB"))
+            assert file.info["duration"] == (375 if number in (3, 7) else 125)
+            # As many squares as steps were taken.
+            assert (frame[-5] == 0).all(axis=-1).sum() == 10 * (number % 4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"path": "x.avi"}, r"ends in '\.avi'; end its name in \.gif, \.webp, \.mp4"),
+        ({"pairing": ("base_0", "base_7")}, "no agent 'base_7'"),
+        ({"pairing": ("manipulator_0", "base_0")}, "'manipulator_0:base_0': agent 'manipulator_0' plays seat 1 only"),
+        ({"run_seed": 5}, "no seed 5; it has 4"),
+        ({"episodes": 0}, "episodes 0 is not allowed; give a whole number from 1 to 1000"),
+        ({"seed": -1}, "seed -1 is not allowed"),
+        ({"fps": 0}, "fps 0 is not allowed"),
+        ({"scale": 9}, "scale 9 is not allowed"),
+    ],
+)
+def test_a_replay_from_python_that_cannot_be_drawn(run_of_own_game, tmp_path, changed, says):
+    asked = {"pairing": ("base_0", "base_1"), "path": "x.gif"} | changed
+    with pytest.raises(InputError, match=says):
+        rpax.replay(run_of_own_game, **{**asked, "path": tmp_path / "made" / asked["path"]})
+    assert not list(tmp_path.iterdir())
 
 
 def test_pictures_say_who_sits_where_what_they_do_and_what_it_pays(sampled, storm):

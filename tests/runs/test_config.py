@@ -35,7 +35,7 @@ def shipped(algorithm_name: str, environment: str, **values: object) -> TrainCon
     fixed = dict.fromkeys(algorithm(algorithm_name).fixed, "uniform")
     needed: dict[str, object] = {
         "matrix/custom": {"payoffs": [[1, 0], [0, 1]]},
-        "overcooked/custom": {"environment_options": {"layout": "WPXW\nOA A\nWBWW"}},
+        "overcooked/custom": {"environment_options": {"layout": "WPXW\nOA W\nW AW\nWBWW"}},
     }.get(environment, {})
     return config_from_dict({"algorithm": algorithm_name, "environment": environment, **fixed, **needed, **values})
 

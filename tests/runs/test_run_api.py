@@ -1,5 +1,6 @@
 """`rpax.train`, `rpax.load` and what they return, as a program uses them."""
 
+import dataclasses
 import json
 from typing import NamedTuple
 
@@ -97,6 +98,20 @@ def test_agents_and_seeds_that_do_not_exist_are_refused_by_name(finished_run):
         run.agent("viktim")
     with pytest.raises(InputError, match="no seed 5; it has 0, 1"):
         run.agent("victim", seed=5)
+
+
+def test_runs_and_agents_print_as_one_line(finished_run):
+    loaded = rpax.load(finished_run)
+    about = "at-rpg on matrix/figure-2, seeds 0, 1, finished at update 4"
+    assert repr(loaded) == f"<Run: {about}, in {finished_run}>"
+    assert str(dataclasses.replace(loaded, path=None)) == f"<Run: {about}, in memory>"
+    # One logit an action: two of seat 0, three of seat 1.
+    assert repr(loaded.agent("victim")) == "<Agent 'victim': seats 0, 2 parameters>"
+    both = rpax.train("sp", "matrix/figure-2", exact=True, updates=1, seeds=50)
+    assert repr(both.agent("base_0")) == "<Agent 'base_0': seats 0, 1, 5 parameters>"
+    assert "seeds 0, 1, 2, 3, 4, 5, ..., finished" in repr(both)
+    large = dataclasses.replace(both.agent("base_0"), parameters={"seat_0": np.zeros((30, 40)), "seat_1": np.zeros(5)})
+    assert "1,205 parameters" in repr(large)
 
 
 def test_seeds_trained_together_are_the_same_as_each_alone():

@@ -126,4 +126,6 @@ def test_manipulators_differentiate_through_the_plain_step_whatever_the_real_one
 
 def test_minibatches_that_do_not_divide_the_environments_are_refused():
     with pytest.raises(rpax.InputError, match="ppo_minibatches 4 does not divide envs 6"):
-        prepare(TrainConfig("sp", "storm", base_update="ppo", envs=6))
+        prepare(TrainConfig("sp", "storm", base_update="ppo", envs=6, ppo_minibatches=4))
+    # The preset's own number gives way.
+    assert prepare(TrainConfig("sp", "storm", base_update="ppo", envs=6))[0].ppo_minibatches == 2

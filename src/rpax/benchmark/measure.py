@@ -20,9 +20,14 @@ from rpax.runs.session import make_environment, make_trainer
 from rpax.training.critic_update import CriticBatch, appraise, update_critics
 from rpax.training.lookahead import appraise_step, first_step, look_ahead
 from rpax.training.problem import Problem, TrainState
-from rpax.training.rollout import roll_out
+from rpax.training.rollout import draw_chance, roll_out
 from rpax.training.setup import make_problem
-from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
+from rpax.training.step import (
+    manipulator_gradients,
+    outer_gradients_of,
+    roll_out_manipulator_pairings,
+    update_bases,
+)
 from rpax.training.trainer import Trainer, without_axis
 
 #: A repetition runs so many updates that it takes at least so long.
@@ -51,7 +56,8 @@ class Measurement:
         fastest: of the repetitions.
         env_steps_per_second: steps of all pairings (lookahead and outer) and seeds per second; 0 in exact mode.
         program_bytes: what the compiled update needs: arguments, results and temporaries.
-        phases: share of an update's time by phase, each phase compiled and timed alone, ``other`` being the rest.
+        host_overhead_seconds: what a call of the update program costs besides its updates; see :func:`host_overhead`.
+        phases: share of an update's time by phase, see :func:`_phases`.
     """
 
     lookahead: int
@@ -66,11 +72,27 @@ class Measurement:
     fastest: float
     env_steps_per_second: float
     program_bytes: int
+    host_overhead_seconds: float | None
     phases: dict[str, float]
 
 
-def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phases: bool = True) -> Measurement:
-    """Measure one complete configuration; ``phases`` takes several compilations more."""
+def measure(
+    config: TrainConfig,
+    objective: Objective,
+    repetitions: int,
+    *,
+    phases: bool = True,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> Measurement:
+    """Measure one complete configuration.
+
+    Args:
+        config: what is measured.
+        objective: the objective it names.
+        repetitions: how often everything is timed.
+        phases: time starts, phases and the host's overhead too, which takes several compilations more.
+        tell: called with the name of each stage before it begins.
+    """
     environment = make_environment(config)
     fixed = {}
     if objective.fixed:
@@ -81,15 +103,19 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
     trainer = make_trainer(config, problem)
     # A cached program would make compilation look free.
     jax.config.update("jax_enable_compilation_cache", False)
+    tell("compiling")
     state = trainer.init()
     start = time.perf_counter()
     compiled = trainer.lower(state).compile()
     compile_seconds = time.perf_counter() - start
+    tell("timing updates")
     with trainer.precision_context():
         times = _time_updates(compiled, state, repetitions)
-    per_update = statistics.median(times)
+        per_update = statistics.median(times)
+        overhead = host_overhead(compiled, trainer.init(), per_update, repetitions) if phases else None
     memory = compiled.memory_analysis()
-    cold, warm = _starts(trainer) if phases and not config.exact else (None, None)
+    in_phases = phases and not config.exact
+    cold, warm = _starts(trainer, tell) if in_phases else (None, None)
     steps = 0 if config.exact else env_steps_of_update(problem) * len(trainer.seeds)
     return Measurement(
         lookahead=problem.numbers.lookahead,
@@ -104,11 +130,12 @@ def measure(config: TrainConfig, objective: Objective, repetitions: int, *, phas
         fastest=min(times),
         env_steps_per_second=steps / per_update,
         program_bytes=memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes,
-        phases=_phases(trainer, per_update, repetitions) if phases and not config.exact else {"update": 1.0},
+        host_overhead_seconds=overhead,
+        phases=_phases(trainer, per_update, repetitions, tell) if in_phases else {"update": 1.0},
     )
 
 
-def _starts(trainer: Trainer) -> tuple[float, float]:
+def _starts(trainer: Trainer, tell: Callable[[str], None]) -> tuple[float, float]:
     """Seconds of a start with an empty cache, and of another from what it left, this process having forgotten all."""
     with tempfile.TemporaryDirectory() as folder:
         before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
@@ -117,7 +144,8 @@ def _starts(trainer: Trainer) -> tuple[float, float]:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         try:
             seconds = []
-            for _ in ("fill the cache", "start from it"):
+            for stage in ("cold start", "warm start"):
+                tell(stage)
                 _forget_programs()
                 fresh = dataclasses.replace(trainer)
                 start = time.perf_counter()
@@ -216,22 +244,76 @@ def env_steps_of_update(problem: Problem) -> int:
 
 def _time_updates(advance: Callable[..., Any], state: TrainState, repetitions: int) -> list[float]:
     """Seconds per update of each repetition, after a warm-up that also chooses how many updates one takes."""
-    state = advance(state, jnp.asarray(1, jnp.int32))[0]
-    start = time.perf_counter()
-    state, _ = jax.block_until_ready(advance(state, jnp.asarray(3, jnp.int32)))
-    updates = max(1, round(3 * _LEAST_SECONDS / (time.perf_counter() - start)))
-    count = jnp.asarray(updates, jnp.int32)
+    state, _ = _timed(advance, state, 1)
+    state, seconds = _timed(advance, state, 3)
+    updates = max(1, round(_LEAST_SECONDS / seconds))
     times = []
     for _ in range(repetitions):
-        start = time.perf_counter()
-        state, _ = jax.block_until_ready(advance(state, count))
-        times.append((time.perf_counter() - start) / updates)
+        state, seconds = _timed(advance, state, updates)
+        times.append(seconds)
     return times
 
 
-def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, float]:
-    """Shares of an update. What cannot be timed alone comes out as a difference, like base agents' gradients."""
-    state = trainer.init()
+def host_overhead(advance: Callable[..., Any], state: Any, per_update: float, repetitions: int) -> float:
+    """Seconds of an update that is a call of its own, less those of one among many in a call; at least 0.
+
+    That is dispatch, and the report that ends a call. Of updates that take much longer it is lost in the noise.
+    """
+    updates = max(2, round(_LEAST_SECONDS / per_update))
+    differences = []
+    for _ in range(repetitions):
+        # One right after the other, so that both meet the machine in the same mood.
+        state, alone = _timed(advance, state, 1, calls=updates)
+        state, among_many = _timed(advance, state, updates)
+        differences.append(alone - among_many)
+    return max(0.0, statistics.median(differences))
+
+
+def _timed(advance: Callable[..., Any], state: Any, updates: int, calls: int = 1) -> tuple[Any, float]:
+    """The state after ``calls`` calls of ``updates`` updates each, and the seconds that one update took."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        state, _ = jax.block_until_ready(advance(state, jnp.asarray(updates, jnp.int32)))
+    return state, (time.perf_counter() - start) / (updates * calls)
+
+
+def _phases(trainer: Trainer, per_update: float, repetitions: int, tell: Callable[[str], None]) -> dict[str, float]:
+    """Shares of an update by phase, each from programs that are compiled and timed alone.
+
+    - ``environment``: stepping and observing in all rollouts, with actions that are given.
+    - ``policy``: what else rollouts take; a difference, as is the next.
+    - ``base gradient``: what else the lookahead takes, its N gradients and steps.
+    - ``base update``: the clipped steps of PPO; a plain step is next to nothing, and part of ``other``.
+    - ``manipulator gradient``: the outer gradients, and from them the manipulators'.
+    - ``critic``: values, advantages and learning of all critics.
+    - ``other``: the rest.
+    """
+    seconds = _time_phases(trainer, repetitions, tell)
+    numbers, has_manipulators = trainer.problem.numbers, bool(trainer.problem.manipulators)
+    rollouts = seconds["lookahead rollout"] + (seconds["manipulator rollout"] if has_manipulators else 0.0)
+    environment = min(seconds["environment"], rollouts)
+    # What critics say is part of the critics' time, not of whatever asks them.
+    asked = seconds["lookahead appraisal"]
+    gradient = seconds["lookahead"] - seconds["lookahead rollout"] - numbers.lookahead * asked
+    shown = {
+        "environment": environment,
+        "policy": rollouts - environment,
+        "base gradient": max(0.0, gradient),
+        **({"base update": seconds["base update"]} if numbers.base_update == "ppo" else {}),
+        **({"manipulator gradient": seconds["manipulator gradient"]} if has_manipulators else {}),
+        "critic": seconds["critic"] + (numbers.lookahead - 1) * asked,
+    }
+    # Called alone each phase pays for its own dispatch, so small phases can add up to more than the update.
+    total = max(per_update, sum(shown.values()))
+    shares = {name: value / total for name, value in shown.items()}
+    return shares | {"other": max(0.0, 1 - sum(shares.values()))}
+
+
+def _time_phases(trainer: Trainer, repetitions: int, tell: Callable[[str], None]) -> dict[str, float]:
+    """Seconds of each of the programs that phases are found from, as far as the problem has them."""
+    state, problem = trainer.init(), trainer.problem
+    left_out = {"base update"} if problem.numbers.base_update == "pg" else set()
+    left_out |= set() if problem.manipulators else {"manipulator rollout", "manipulator gradient"}
 
     def on_each_device(phase: Callable[..., Any]) -> Callable[..., Any]:
         def of_seeds(problem: Problem, *arguments: Any) -> Any:
@@ -242,24 +324,16 @@ def _phases(trainer: Trainer, per_update: float, repetitions: int) -> dict[str, 
 
         return jax.jit(trainer.on_each_device(of_seeds, returns_state=False))
 
+    seconds = {}
     with trainer.precision_context():
+        tell("recording what phases work on")
         # Of several devices, all go on with what the first one recorded.
-        prepared = on_each_device(_prepare)(state)
-        seconds = {
-            name: _time_call(on_each_device(phase), (state, prepared), repetitions) for name, phase in _PHASES.items()
-        }
-    # What critics say is part of the critics' time, not of whatever asks them.
-    asked, lookahead = seconds.pop("lookahead appraisal"), trainer.problem.numbers.lookahead
-    seconds["base gradient"] = max(0.0, seconds.pop("lookahead") - seconds["lookahead rollout"] - lookahead * asked)
-    seconds["critic"] += (lookahead - 1) * asked
-    seconds["manipulator rollout"] = max(0.0, seconds["manipulator rollout"] - seconds.pop("outer appraisal"))
-    if not trainer.problem.manipulators:
-        for name in ("manipulator rollout", "manipulator gradient"):
-            del seconds[name]
-    # Called alone each phase pays for its own dispatch, so small phases can add up to more than the update.
-    total = max(per_update, sum(seconds.values()))
-    shares = {name: value / total for name, value in seconds.items()}
-    return shares | {"other": 1 - sum(shares.values())}
+        prepared = jax.block_until_ready(on_each_device(_prepare)(state))
+        for name, phase in _PHASES.items():
+            if name not in left_out:
+                tell(f"phase: {name}")
+                seconds[name] = _time_call(on_each_device(phase), (state, prepared), repetitions)
+    return seconds
 
 
 def _prepare(problem: Problem, state: TrainState) -> Any:
@@ -281,12 +355,78 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
     return jax.lax.scan(one_chunk, state.lookahead_streams, jax.random.split(state.key, problem.numbers.lookahead))
 
 
+def _manipulator_rollout(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    assert state.outer_streams is not None, "timed where there are manipulators"
+    return roll_out(
+        problem.training_stage,
+        problem.players,
+        {**prepared[0], **problem.fixed},
+        problem.plan.outer_pairings,
+        state.key,
+        state.outer_streams,
+        problem.numbers.steps,
+        problem.devices,
+    )
+
+
+def _environment(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    """The environments' part of all rollouts: the same games, steps and random numbers, with the recorded actions."""
+    _, trace, outer = prepared
+    assert state.lookahead_streams is not None, "timed with sampled play"
+
+    def one_chunk(games: Any, given: Any) -> Any:
+        return _play_given(problem, given[0], games, given[1])
+
+    keys = jax.random.split(state.key, problem.numbers.lookahead)
+    of_lookahead = jax.lax.scan(one_chunk, _as_games(state.lookahead_streams.state, 2), (keys, trace.chunk.actions))[1]
+    if outer is None or state.outer_streams is None:
+        return of_lookahead, None
+    games = _as_games(state.outer_streams.state, 2)
+    return of_lookahead, _play_given(problem, state.key, games, outer.chunk.actions)[1]
+
+
+class Seen(NamedTuple):
+    """What a rollout records of environments, as :class:`~rpax.training.rollout.Chunk`, but all games on one axis."""
+
+    observations: Any
+    legal: Any
+    rewards: Any
+    shaped: Any
+    done: Any
+    last: Any = None
+
+
+def _play_given(problem: Problem, key: Key, games: Any, actions: Any) -> tuple[Any, Seen]:
+    """One chunk of environments alone: the states after it, and what was seen."""
+    stage = problem.training_stage
+    steps, paired, envs, _ = actions.shape
+    chance = draw_chance(key, (steps, paired, envs * problem.devices.count))
+    keys = problem.devices.part(chance.keys, axis=2)
+
+    def observe(games: Any) -> Any:
+        seen = jax.vmap(stage.observe)(games)
+        return tuple(s.astype(space.observation_dtype) for s, space in zip(seen, stage.spaces, strict=True))
+
+    def one_step(games: Any, given: Any) -> tuple[Any, Seen]:
+        observations, legal = observe(games), jax.vmap(stage.legal_actions)(games)
+        transition, games = stage.step_and_reset_all(given[0], games, given[1])
+        return games, Seen(observations, legal, transition.rewards, transition.shaped, transition.done)
+
+    games, seen = jax.lax.scan(one_step, games, (_as_games(keys, 3, 1), _as_games(actions, 3, 1)))
+    return games, seen._replace(last=observe(games))
+
+
+def _as_games(tree: Any, end: int, start: int = 0) -> Any:
+    """Axes ``start`` to ``end``, those of pairings and environments, as one."""
+    return jax.tree.map(lambda leaf: leaf.reshape(*leaf.shape[:start], -1, *leaf.shape[end:]), tree)
+
+
 def _lookahead(problem: Problem, state: TrainState, _: Any) -> Any:
     return look_ahead(problem, state.key, state)
 
 
-def _manipulator_rollout(problem: Problem, state: TrainState, prepared: Any) -> Any:
-    return roll_out_manipulator_pairings(problem, state.key, prepared[0], state)
+def _base_update(problem: Problem, state: TrainState, prepared: Any) -> Any:
+    return update_bases(problem, state.key, state, first_step(prepared[1]))
 
 
 def _manipulator_gradient(problem: Problem, state: TrainState, prepared: Any) -> Any:
@@ -298,27 +438,23 @@ def _lookahead_appraisal(problem: Problem, state: TrainState, prepared: Any) -> 
     return appraise_step(problem, state, first_step(prepared[1]).chunk)
 
 
-def _outer_appraisal(problem: Problem, state: TrainState, prepared: Any) -> Any:
-    outer = prepared[2]
-    return None if outer is None else appraise(problem, state, problem.plan.outer_pairings, outer.chunk, learn=True)
-
-
 def _critics(problem: Problem, state: TrainState, prepared: Any) -> Any:
     first, outer = first_step(prepared[1]), prepared[2]
     said = _lookahead_appraisal(problem, state, prepared)
     batches = [CriticBatch(problem.plan.lookahead_pairings, first.chunk, said.targets, said.loss_and_gradient)]
     if outer is not None:
-        said = _outer_appraisal(problem, state, prepared)
+        said = appraise(problem, state, problem.plan.outer_pairings, outer.chunk, learn=True)
         batches.append(CriticBatch(problem.plan.outer_pairings, outer.chunk, said.targets, said.loss_and_gradient))
     return update_critics(problem, state.key, state, batches)
 
 
 _PHASES: dict[str, Callable[[Problem, TrainState, Any], Any]] = {
+    "environment": _environment,
     "lookahead rollout": _lookahead_rollout,
+    "manipulator rollout": _manipulator_rollout,
     "lookahead": _lookahead,
     "lookahead appraisal": _lookahead_appraisal,
-    "manipulator rollout": _manipulator_rollout,
-    "outer appraisal": _outer_appraisal,
+    "base update": _base_update,
     "manipulator gradient": _manipulator_gradient,
     "critic": _critics,
 }

@@ -2,23 +2,30 @@
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from rpax.cli.output import print_json, say
+from rpax.errors import InputError
+from rpax.runs.config import PresetInt, TrainConfig, config_to_dict, parse_options
 
 if TYPE_CHECKING:
     from rpax.benchmark.measure import Measurement
+    from rpax.objectives.edges import Objective
+
+_Integers = Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT …")]
+_Agent = Annotated[str, tyro.conf.arg(metavar="AGENT")]
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Measure how fast an algorithm trains: compile time, updates and environment steps per second, memory, phases.
+    """Measure how fast an algorithm trains: compile time, time of an update, environment steps, memory, phases.
 
     Several values of --lookahead and --envs, and --manipulator-gradient both, are measured one after the other and
-    shown side by side; phases are those of the first. Times are medians over --repetitions in this process; on shared
-    machines compare ratios.
+    shown side by side; starts, phases and the host's overhead are those of the first. Times are medians over
+    --repetitions in this process; on shared machines compare ratios.
 
     Examples:
       rpax bench at-rpg matrix/figure-2
@@ -26,40 +33,43 @@ class Command:
       rpax bench ad-rpg overcooked/coord_ring --envs 16 64
     """
 
-    algorithm: tyro.conf.Positional[str]
-    """Name of a catalogue algorithm, or a YAML file with an objective of your own."""
-    environment: tyro.conf.Positional[str]
-    """Name of an environment."""
-    lookahead: tuple[int, ...] = (1,)
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
+    """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
+    environment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENVIRONMENT")]
+    """Name of an environment (see `rpax list`)."""
+    lookahead: _Integers = (1,)
     """N, one or more values."""
-    envs: tuple[int, ...] = (128,)
+    envs: _Integers = (128,)
     """Parallel environments of each pairing, one or more values."""
-    steps: int | None = None
-    """Steps of a rollout chunk (default: the preset's)."""
+    steps: PresetInt = None
+    """Steps of a rollout chunk."""
     network: Literal["tabular", "mlp", "cnn", "gru"] = "mlp"
     """Policies and critics."""
-    hidden_sizes: tuple[int, ...] | None = None
-    """Their hidden layers (default: the preset's)."""
+    hidden_sizes: _Integers = (64, 64)
+    """Widths of their fully connected layers."""
     manipulator_gradient: Literal["closed-form", "autodiff", "both"] = "closed-form"
     """How the manipulators' gradient is taken."""
     exact: tyro.conf.FlagCreatePairsOff[bool] = False
     """Exact gradients instead of sampled play."""
     base_update: Literal["pg", "ppo"] = "pg"
     """The base agents' real step."""
-    sampling: Literal["uniform", "weighted"] | None = None
-    """How environments are shared out among pairings (default: the preset's)."""
-    population: int | None = None
-    """N of AD (default: the preset's)."""
+    sampling: Annotated[
+        Literal["uniform", "weighted"] | None,
+        tyro.conf.arg(metavar="{uniform,weighted}", help_behavior_hint="(default: the preset's)"),
+    ] = None
+    """How environments are shared out among pairings."""
+    population: PresetInt = None
+    """N of AD."""
     option: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
     ] = ()
     """Set an option of the environment, for example --option horizon=100."""
-    payoffs: str | None = None
-    """For matrix/custom."""
-    victim: str = "uniform"
+    payoffs: Annotated[str | None, tyro.conf.arg(metavar="MATRIX|FILE", help_behavior_hint="")] = None
+    """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file."""
+    victim: _Agent = "uniform"
     """The fixed victim of an attack."""
-    partner: str = "uniform"
+    partner: _Agent = "uniform"
     """The fixed partner of `br`."""
     seeds: int = 1
     """How many seeds are trained at once."""
@@ -72,46 +82,63 @@ class Command:
 
     def run(self) -> int:
         """Measure."""
-        from rpax.errors import InputError
-
-        if self.repetitions < 1:
-            raise InputError(f"repetitions {self.repetitions} is not allowed; give at least 1")
-        gradients = ("closed-form", "autodiff") if self.manipulator_gradient == "both" else (self.manipulator_gradient,)
-        prepared = [self._prepare(*case) for case in itertools.product(self.lookahead, self.envs, gradients)]
+        cases = self.cases()
 
         from rpax.benchmark.measure import machine, measure, peak_memory_bytes, stepping_speed
         from rpax.runs.session import make_environment
 
+        def tell(stage: str) -> None:
+            say(f"  {stage}", quiet=self.quiet)
+
         measured = []
-        for config, objective in prepared:
+        for config, objective in cases:
             size = f"N={config.lookahead}, {config.envs} envs, {config.manipulator_gradient}"
             say(f"measuring {objective.name} on {config.environment}: {size}", quiet=self.quiet)
-            measured.append(measure(config, objective, self.repetitions, phases=not measured))
+            measured.append(measure(config, objective, self.repetitions, phases=not measured, tell=tell))
+        tell("stepping the environment alone")
+        first = cases[0][0]
         document = {
             "algorithm": self.algorithm,
             "environment": self.environment,
             "base_update": self.base_update,
-            "network": _network(prepared[0][0]),
-            "sampling": prepared[0][0].sampling,
+            "network": _network(first),
+            "sampling": first.sampling,
             "seeds": self.seeds,
             "exact": self.exact,
             "machine": machine(),
             "repetitions": self.repetitions,
             **dataclasses.asdict(measured[0]),
-            "stepping": stepping_speed(make_environment(prepared[0][0]), self.repetitions)._asdict(),
+            "stepping": stepping_speed(make_environment(first), self.repetitions)._asdict(),
             "peak_memory_bytes": peak_memory_bytes(),
-            "cases": [dataclasses.asdict(case) for case in measured],
+            "cases": [
+                {**dataclasses.asdict(case), "config": config_to_dict(config)}
+                for case, (config, _) in zip(measured, cases, strict=True)
+            ],
         }
         if self.json:
             print_json(document)
         else:
-            _print_table(document, measured)
+            print_table(document, measured)
         return 0
 
-    def _prepare(self, lookahead: int, envs: int, gradient: Any) -> Any:
+    def cases(self) -> "list[tuple[TrainConfig, Objective]]":
+        """The complete configurations to measure, each with its objective.
+
+        Raises:
+            InputError: a setting is wrong, or an option that takes several values has none.
+        """
+        if self.repetitions < 1:
+            raise InputError(f"repetitions {self.repetitions} is not allowed; give at least 1")
+        for name, example in (("lookahead", "1 2 4"), ("envs", "128 4096"), ("hidden_sizes", "64 64")):
+            if not getattr(self, name):
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} has no value; give one or more, like {option} {example}")
+        gradients = ("closed-form", "autodiff") if self.manipulator_gradient == "both" else (self.manipulator_gradient,)
+        return [self._prepare(*case) for case in itertools.product(self.lookahead, self.envs, gradients)]
+
+    def _prepare(self, lookahead: int, envs: int, gradient: Any) -> "tuple[TrainConfig, Objective]":
         from rpax.objectives.catalogue import ALGORITHMS, ALIASES
         from rpax.objectives.files import load_objective
-        from rpax.runs.config import TrainConfig, parse_options
         from rpax.runs.prepare import prepare
 
         entry = ALGORITHMS.get(ALIASES.get(self.algorithm, self.algorithm))
@@ -157,14 +184,21 @@ def _network(config: Any) -> str:
     }[config.network]
 
 
-def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> None:
+def print_table(document: dict[str, Any], measured: "list[Measurement]") -> None:
+    """What was measured, for people: a row a case, then what was measured of the first case only."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    about = document["machine"]
+    console.print(_table(document, measured))
+    for line in _lines(document, measured[0]):
+        console.print(line, highlight=False)
+
+
+def _table(document: dict[str, Any], measured: "list[Measurement]") -> Any:
+    from rich.table import Table
+
     title = ", ".join(
         (
             f"{document['algorithm']} on {document['environment']}",
@@ -173,7 +207,7 @@ def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> Non
         )
     )
     table = Table(title=title, title_justify="left")
-    for column in ("N", "envs", "gradient", "compile s", "updates/s", "env-steps/s", "program MB", "min–max ms/update"):
+    for column in ("N", "envs", "gradient", "compile s", "ms/update", "min–max", "env-steps/s", "program MB"):
         table.add_column(column, justify="right")
     for case in measured:
         table.add_row(
@@ -181,20 +215,26 @@ def _print_table(document: dict[str, Any], measured: "list[Measurement]") -> Non
             str(case.envs),
             case.manipulator_gradient,
             f"{case.compile_seconds:.2f}",
-            f"{1 / case.seconds_per_update:,.0f}",
+            f"{1e3 * case.seconds_per_update:.3f}",
+            f"{1e3 * case.fastest:.3f}–{1e3 * case.slowest:.3f}",
             f"{case.env_steps_per_second:,.0f}",
             f"{case.program_bytes / 1e6:.2f}",
-            f"{1e3 * case.fastest:.3f}–{1e3 * case.slowest:.3f}",
         )
-    console.print(table)
-    phases = ", ".join(f"{name} {share:.0%}" for name, share in measured[0].phases.items())
-    console.print(f"phases of the first row: {phases}", highlight=False)
+    return table
+
+
+def _lines(document: dict[str, Any], first: "Measurement") -> Iterator[str]:
+    """What is said below the table."""
+    if first.cold_start_seconds is not None and first.warm_start_seconds is not None:
+        cold, warm = first.cold_start_seconds, first.warm_start_seconds
+        yield f"start to the first update: cold {cold:.2f} s, warm {warm:.2f} s"
+    yield f"phases of the first row: {', '.join(f'{name} {share:.0%}' for name, share in first.phases.items())}"
+    if first.host_overhead_seconds is not None:
+        yield f"host overhead: {1e3 * first.host_overhead_seconds:.3f} ms a call"
     stepping = document["stepping"]
     jaxmarl = f", JaxMARL's own loop {stepping['jaxmarl']:,.0f}" if stepping["jaxmarl"] else ""
-    console.print(f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}", highlight=False)
-    if document["warm_start_seconds"] is not None:
-        console.print(f"warm start to the first update: {document['warm_start_seconds']:.2f} s", highlight=False)
-    peak = document["peak_memory_bytes"]
-    if peak:
-        console.print(f"peak memory of the process: {peak / 1e6:,.0f} MB", highlight=False)
-    console.print(f"{about['processor']}, {about['cores']} cores, jax {about['jax']}", highlight=False)
+    yield f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}"
+    if document["peak_memory_bytes"]:
+        yield f"peak memory of the process: {document['peak_memory_bytes'] / 1e6:,.0f} MB"
+    about = document["machine"]
+    yield f"{about['processor']}, {about['cores']} cores, jax {about['jax']}"

@@ -4,12 +4,16 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rpax.evaluation.results import SeedResult
+    from rpax.evaluation.results import AgentResult, PairingResult, SeedResult
     from rpax.runs.run import Run
+
+_COLUMNS = ("agent", "role", "seat", "policy", "rationality gap")
+#: Stands in a table's cell where there is nothing to say.
+_NOTHING = "–"
 
 
 def print_json(document: Any) -> None:
@@ -53,37 +57,62 @@ def latest_returns(rows: Sequence[Any]) -> str:
 
 
 def print_run(run: "Run") -> None:
-    """A run's results as tables."""
+    """A run's results as tables, without the columns that say nothing."""
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from rpax.objectives.plan import make_plan
+
+    console, plan = Console(), make_plan(run.objective)
+    seats = {name: plan.seats_of(name) for name in run.objective.agents}
     for result in run.results:
         table = Table(
             title=f"{run.objective.name} on {run.config.environment}, seed {result.seed}", title_justify="left"
         )
-        for column in ("agent", "role", "seat", "policy", "rationality gap"):
-            table.add_column(column)
-        for row in agent_rows(result):
+        cells_of = zip(*agent_rows(result, seats), strict=True)
+        columns = [(name, cells) for name, cells in zip(_COLUMNS, cells_of, strict=True) if {*cells} != {_NOTHING}]
+        for name, _ in columns:
+            table.add_column(name)
+        for row in zip(*(cells for _, cells in columns), strict=True):
             table.add_row(*row)
         console.print(table)
         for pairing in result.pairings:
-            spread = f" ± {pairing.half_width[0]:.3g}, {pairing.half_width[1]:.3g}" if pairing.episodes else ""
-            values = ", ".join(f"{value:.4g}" for value in pairing.returns)
-            console.print(f"  {pairing.seat_0} vs {pairing.seat_1}: returns {values}{spread}", highlight=False)
+            told = f"  {pairing.seat_0} vs {pairing.seat_1}: returns {returns_text(pairing)}"
+            console.print(told, highlight=False, soft_wrap=True)
         for note in result.diagnosis.notes:
             console.print(f"  {note}", style="yellow")
     if run.path is not None:
         console.print(f"{run.status} at update {run.update}; written to {run.path}", highlight=False, soft_wrap=True)
 
 
-def agent_rows(result: "SeedResult") -> Iterator[tuple[str, str, str, str, str]]:
-    """One row for each agent and seat: name, role, seat, policy, gap."""
+def agent_rows(result: "SeedResult", seats: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, role, seat, policy and gap, a row for each agent and seat that has a policy or a gap to show.
+
+    Other agents have one row.
+
+    Args:
+        result: what came out.
+        seats: those that each agent plays.
+    """
     for name, agent in result.agents.items():
-        seats = [*(agent.policy or agent.rationality_gap)]
-        if not seats:
-            yield name, agent.role, "–", "–", "–"
-        for seat in seats:
-            policy = " ".join(f"{p:.3f}" for p in agent.policy[seat]) if agent.policy else "–"
-            gap = agent.rationality_gap.get(seat)
-            yield name, agent.role, str(seat), policy, "–" if gap is None else repr(gap)
+        told = [*(agent.policy or agent.rationality_gap)]
+        if not told:
+            plays = "both" if len(seats[name]) == 2 else ", ".join(map(str, seats[name]))
+            yield name, agent.role, plays or _NOTHING, _NOTHING, _NOTHING
+        for seat in told:
+            yield name, agent.role, str(seat), *_policy_and_gap(agent, seat)
+
+
+def _policy_and_gap(agent: "AgentResult", seat: int) -> tuple[str, str]:
+    policy = " ".join(f"{p:.3f}" for p in agent.policy[seat]) if agent.policy else _NOTHING
+    gap = agent.rationality_gap.get(seat)
+    return policy, _NOTHING if gap is None else repr(gap)
+
+
+def returns_text(pairing: "PairingResult") -> str:
+    """The returns of a pairing and how sure they are: once where they read the same for both seats, else for each."""
+    first, second = (
+        f"{value:.4g}" + (f" ± {half:.3g}" if pairing.episodes else "")
+        for value, half in zip(pairing.returns, pairing.half_width, strict=True)
+    )
+    return first if first == second else f"seat 0: {first}, seat 1: {second}"

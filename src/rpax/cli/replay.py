@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from rpax.reports.replay import Episode, Player
     from rpax.runs.run import Run
 
-_MOST_EPISODES = 1000
-
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -22,9 +20,11 @@ class Command:
 
     Without --pairing, every base agent plays with itself and with the others, in all seats that they can play. There is
     one file a pairing, which holds its episodes one after the other; files of an earlier replay are replaced.
+    Long episodes make large GIFs that play long: --format webp is a fifth of the size, a higher --fps is faster.
 
     Examples:
       rpax replay runs/x
+      rpax replay runs/x --format webp --fps 20
       rpax replay runs/x --pairing base_0:base_1 --pairing base_1:manipulator_1 --episodes 3
       rpax replay runs/x --pairing victim:adversary --greedy --format mp4 --fps 10 --out pictures
     """
@@ -36,8 +36,8 @@ class Command:
         tyro.conf.arg(metavar="SEAT0:SEAT1", help_behavior_hint="(may be repeated)"),
     ] = ()
     """Who plays: the agent in seat 0 and the one in seat 1."""
-    run_seed: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """Agents of this seed of the run (default: its first)."""
+    run_seed: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: its first)")] = None
+    """Agents of this seed of the run."""
     episodes: int = 1
     """Episodes of each pairing."""
     seed: int = 0
@@ -52,8 +52,10 @@ class Command:
     """Steps shown in a second."""
     scale: float = 1.0
     """Size of the pictures, from 0.25 to 4."""
-    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Folder of the files (default: RUN/replays)."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: PATH/replays)")] = (
+        None
+    )
+    """Folder of the files."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -63,20 +65,16 @@ class Command:
         """Play and draw."""
         if self.greedy and self.sample:
             raise InputError("--greedy and --sample exclude each other; give one of them")
-        for name, least, most in (("episodes", 1, _MOST_EPISODES), ("seed", 0, 2**32 - 1)):
-            if not least <= (value := getattr(self, name)) <= most:
-                raise InputError(f"{name} {shown(value)} is not allowed; give a whole number from {least} to {most}")
         from rpax.runs.run import load
 
         run = load(self.run_dir)
         pairings = [_parse_pairing(run, text) for text in self.pairing]
         seed = run.config.seed_list[0] if self.run_seed is None else self.run_seed
-        from rpax.reports.moving_picture import FPS, check_range, check_writable
-        from rpax.reports.replay import SCALE, Player
+        from rpax.reports.moving_picture import check_writable
+        from rpax.reports.replay import Player, check_numbers
         from rpax.runs.session import make_environment
 
-        check_range("fps", self.fps, *FPS)
-        check_range("scale", self.scale, *SCALE)
+        check_numbers(self.episodes, self.seed, self.fps, self.scale)
         agents = {name: run.agent(name, seed) for name in _needed(run, pairings)}
         pairings = _playable(agents, pairings)
         out = self.out or self.run_dir / "replays"
@@ -94,22 +92,18 @@ class Command:
 
     def _replay(self, run: "Run", player: "Player", agents: Any, seed: int, out: pathlib.Path) -> dict[str, Any]:
         """Play one pairing's episodes and write its file."""
-        import jax
-
         from rpax.reports.moving_picture import write_moving_picture
-        from rpax.reports.replay import Replay
+        from rpax.reports.replay import Replay, title_of
 
         names = (agents[0].name, agents[1].name)
         say(f"{names[0]} with {names[1]}: playing", quiet=self.quiet)
-        keys = jax.random.split(jax.random.key(self.seed), self.episodes)
-        episodes = tuple(player.play(agents, key) for key in keys)
-        title = f"{run.objective.name} on {run.config.environment}, seed {seed}"
-        frames = Replay(player.environment, names, title, episodes).frames(self.scale)
+        played = Replay.play(player, agents, title_of(run, seed), episodes=self.episodes, seed=self.seed)
+        frames = played.frames(self.scale)
         path = out / f"seed-{seed}-{names[0]}-{names[1]}.{self.format}"
         with _progress(f"{names[0]} with {names[1]}", len(frames), quiet=self.quiet) as progress:
             write_moving_picture(path, frames, self.fps, progress)
         entry = {"file": str(path), "seat_0": names[0], "seat_1": names[1]}
-        return {**entry, "frames": len(frames), "episodes": [_summary(episode) for episode in episodes]}
+        return {**entry, "frames": len(frames), "episodes": [_summary(episode) for episode in played.episodes]}
 
 
 def _summary(episode: "Episode") -> dict[str, Any]:
@@ -137,14 +131,10 @@ def _playable(agents: dict[str, Any], pairings: list[tuple[str, str]]) -> list[t
     Raises:
         InputError: an agent of a pairing does not play that seat.
     """
-    for pairing in pairings:
-        for seat, name in enumerate(pairing):
-            if seat not in agents[name].seats:
-                plays = ", ".join(map(str, agents[name].seats))
-                raise InputError(
-                    f"pairing '{':'.join(pairing)}': agent '{name}' plays seat {plays} only; name the agent of seat 0 "
-                    "first, then that of seat 1"
-                )
+    from rpax.reports.replay import check_seats
+
+    for first, second in pairings:
+        check_seats((agents[first], agents[second]))
     seats = [[name for name, agent in agents.items() if seat in agent.seats] for seat in (0, 1)]
     return pairings or [(first, second) for first in seats[0] for second in seats[1]]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Annotated
 
 import tyro
 
@@ -19,9 +20,9 @@ class Command:
 
     run_dir: tyro.conf.Positional[pathlib.Path]
     """The run directory."""
-    until: int | None = None
-    """Train up to this update instead of the configured one."""
-    minutes: float | None = None
+    until: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as configured)")] = None
+    """Train up to this update."""
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """Stop, saved, after so many minutes."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""

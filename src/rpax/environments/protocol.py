@@ -8,6 +8,8 @@ are optional.
 import abc
 import dataclasses
 import functools
+import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
 from jaxtyping import Key as TypedKey
 
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
 
 if TYPE_CHECKING:
     from rpax.environments.encoding import Encoding
@@ -28,6 +30,16 @@ State = Any
 Key = PRNGKeyArray | UInt32[Array, "2"]
 #: Many of them, with leading axes.
 Keys = TypedKey[Array, "..."] | UInt32[Array, "... 2"]
+
+#: The longest that episodes may be: evaluation draws a key for each step of the horizon.
+LONGEST_HORIZON = 1_000_000
+#: With what methods are called.
+_ARGUMENTS = {
+    "reset": ("key",),
+    "step": ("key", "state", "actions"),
+    "observe": ("state",),
+    "legal_actions": ("state",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,18 +160,22 @@ class Environment(abc.ABC):
         """:meth:`step` and :meth:`reset` as training calls them.
 
         Raises:
-            InputError: (when called) they return states of different structure, shapes or types.
+            InputError: (when called) they return something else than the protocol asks for, or states of different
+                structure, shapes or types.
         """
 
         def reset(key: Key) -> State:
-            return jax.tree.map(lambda leaf: _with_type_of(leaf, leaf), self.reset(key))
+            state = self.reset(key)
+            _check_arrays(f"environment '{self.name}': reset", state)
+            return jax.tree.map(lambda leaf: _with_type_of(leaf, leaf), state)
 
         def step(key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
             transition = self.step(key, state, actions)
+            what = f"environment '{self.name}': step"
+            _check_transition(what, transition)
             start = jax.eval_shape(traced_reset, key)
             state = self.in_types_of(start, transition.state, "step")
-            shaped = jnp.broadcast_to(jnp.asarray(transition.shaped, jnp.result_type(float)), (2,))
-            return transition._replace(state=state, shaped=shaped)
+            return transition._replace(state=state, shaped=_of_both_seats(what, transition.shaped))
 
         traced_reset = jax.jit(reset, inline=True)
         return Rules(jax.jit(step, inline=True), traced_reset)
@@ -170,6 +186,7 @@ class Environment(abc.ABC):
         Raises:
             InputError: they differ in structure, shapes or types.
         """
+        _check_arrays(f"environment '{self.name}': {method}", state)
 
         def kind(state: State) -> tuple[Any, list[str]]:
             leaves, structure = jax.tree.flatten(jax.eval_shape(lambda: state))
@@ -212,6 +229,130 @@ def _with_type_of(leaf: Any, other: Any) -> Array:
 
 def _where_game(done: Bool[Array, " games"], new: Array, old: Array) -> Array:
     return jnp.where(done.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+
+def check_environment(environment: Environment) -> None:
+    """Whether an environment keeps to the protocol. Its methods are traced once, and nothing is computed.
+
+    Raises:
+        InputError: it does not; names the attribute or method, what was found and what is expected.
+    """
+    _check_attributes(environment)
+    _check_arguments(environment)
+    what, spaces = f"environment '{environment.name}'", environment.spaces
+    # As training calls them, so that it finds them traced.
+    key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+    state = jax.eval_shape(environment.traced_rules.reset, key)
+
+    def watch(state: State) -> None:
+        shapes = [space.observation_shape for space in spaces]
+        _check_pair(f"{what}: observe", environment.observe(state), shapes)
+        legal = environment.legal_actions(state)
+        if legal is not None:
+            counts = [(space.num_actions,) for space in spaces]
+            _check_pair(f"{what}: legal_actions", legal, counts, "truth values (bool)")
+
+    jax.eval_shape(watch, state)
+    jax.eval_shape(environment.traced_rules.step, key, state, jax.ShapeDtypeStruct((2,), jnp.int32))
+
+
+def _check_attributes(environment: Environment) -> None:
+    if not isinstance(getattr(environment, "name", None), str):
+        found = shown(getattr(environment, "name", None))
+        raise InputError(f"environment {type(environment).__name__} has the name {found}; set a name like 'mine/game'")
+    what = f"environment '{environment.name}'"
+    spaces = getattr(environment, "spaces", None)
+    if not (isinstance(spaces, tuple) and len(spaces) == 2 and all(isinstance(space, SeatSpace) for space in spaces)):
+        raise InputError(f"{what} has the spaces {shown(spaces)}; set a tuple of two SeatSpace, one for each seat")
+    for seat, space in enumerate(spaces):
+        _check_space(f"{what}: the space of seat {seat}", space)
+    horizon = getattr(environment, "horizon", None)
+    if not 1 <= _whole(horizon) <= LONGEST_HORIZON:
+        raise InputError(
+            f"{what} has the horizon {shown(horizon)}; set the number of steps of its longest episode, "
+            f"1 to {LONGEST_HORIZON}"
+        )
+
+
+def _check_space(what: str, space: SeatSpace) -> None:
+    shape, count, names = space.observation_shape, space.num_actions, space.action_names
+    if not (isinstance(shape, tuple) and all(_whole(size) > 0 for size in shape)):
+        raise InputError(f"{what} has observation_shape {shown(shape)}; give a tuple of sizes, like (4,)")
+    if _whole(count) < 1:
+        raise InputError(f"{what} has num_actions {shown(count)}; give a whole number of at least 1")
+    if names is not None and len(names) != count:
+        raise InputError(f"{what} has {count} actions and {len(names)} action_names; give one name an action")
+    try:
+        jnp.dtype(space.observation_dtype)
+    except TypeError:
+        found = shown(space.observation_dtype)
+        raise InputError(f"{what} has observation_dtype {found}; give a type like jnp.float32") from None
+
+
+def _whole(value: Any) -> int:
+    """A whole number as an ``int``; 0 for anything else."""
+    try:
+        return 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return 0
+
+
+def _check_arguments(environment: Environment) -> None:
+    """Whether methods take the arguments with which they are called."""
+    for method, arguments in _ARGUMENTS.items():
+        signature = inspect.signature(getattr(environment, method))
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            raise InputError(
+                f"environment '{environment.name}': {method} takes {signature}; it is called with "
+                f"({', '.join(arguments)})"
+            ) from None
+
+
+def _check_arrays(what: str, state: State) -> None:
+    """Whether a state is made of arrays and numbers."""
+    for leaf in jax.tree.leaves(state):
+        if not hasattr(leaf, "dtype") and not isinstance(leaf, int | float | complex):
+            raise InputError(
+                f"{what} returns a state with {shown(leaf)} in it, which is no array; make states of arrays, in "
+                "tuples, NamedTuples or dicts"
+            )
+
+
+def _check_transition(what: str, transition: Any) -> None:
+    if not isinstance(transition, Transition):
+        raise InputError(f"{what} returns {_kind(transition)}; return rpax.Transition(state, rewards, done)")
+    rewards, done = transition.rewards, transition.done
+    if getattr(rewards, "shape", None) != (2,):
+        raise InputError(f"{what} returns rewards {_kind(rewards)}; return an array of shape (2,), one for each seat")
+    if not isinstance(done, bool) and not (getattr(done, "shape", None) == () and done.dtype == bool):
+        raise InputError(f"{what} returns done {_kind(done)}; return one truth value, bool[]")
+
+
+def _of_both_seats(what: str, shaped: Any) -> Float[Array, "2"]:
+    try:
+        return jnp.broadcast_to(jnp.asarray(shaped, jnp.result_type(float)), (2,))
+    except (TypeError, ValueError):
+        raise InputError(f"{what} returns shaped {_kind(shaped)}; return one number, or one for each seat") from None
+
+
+def _check_pair(what: str, found: Any, shapes: Sequence[tuple[int, ...]], values: str = "") -> None:
+    """Whether ``found`` is an array for each seat, of these shapes, and of truth values if ``values`` says so."""
+    arrays = found if isinstance(found, tuple | list) else ()
+    fits = [getattr(array, "shape", None) for array in arrays] == list(shapes)
+    if not fits or (values and any(array.dtype != bool for array in arrays)):
+        raise InputError(
+            f"{what} returns {_kind(found)}; return two arrays{f' of {values}' if values else ''}, of shapes "
+            f"{shapes[0]} and {shapes[1]} as in spaces"
+        )
+
+
+def _kind(value: Any) -> str:
+    """``value`` in words: of an array, its type and shape."""
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_kind, value))})"
+    return f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else shown(value)
 
 
 def describe_spaces(spaces: Sequence[SeatSpace]) -> str:

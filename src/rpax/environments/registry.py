@@ -197,8 +197,15 @@ def register(name: str, factory: Callable[..., Any], summary: str = "", *, tabul
             policies need; roles then have fixed seats by default and presets are those of the matrix games.
 
     Raises:
-        InputError: the name is taken.
+        InputError: the name is no text or taken, or the factory cannot be called.
     """
+    if not isinstance(name, str) or not name:
+        raise InputError(f"environment name {shown(name)} is no text; give a name like 'mine/game'")
+    if not callable(factory):
+        raise InputError(
+            f"environment '{name}': factory {shown(factory)} cannot be called; give a class or function that makes the "
+            "environment, like lambda name: game"
+        )
     if _find(name) is not None:
         raise InputError(f"environment '{name}' is already registered; choose another name")
     taken = list(inspect.signature(factory).parameters.values())[1:]

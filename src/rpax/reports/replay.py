@@ -1,6 +1,8 @@
 """Replays: episodes that agents play together, as moving pictures with who sits where, what they do and get."""
 
 import dataclasses
+import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,15 +13,17 @@ from jaxtyping import Array, Float, Integer, UInt8
 from PIL import Image
 
 from rpax.environments.protocol import Environment, Key, State
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
 from rpax.policies import categorical
 from rpax.reports.drawing import FAINT, INK, MUTED, SEAT_COLOURS, Canvas, text_width
-from rpax.reports.moving_picture import check_range
+from rpax.reports.moving_picture import FORMATS, FPS, check_range, check_writable, write_moving_picture
 from rpax.runs.agent import Agent
+from rpax.runs.run import Run
 
 _MARGIN, _LINE, _SIZE = 14, 24, 14.0
 #: The least and the most by which pictures are scaled.
 SCALE = (0.25, 4.0)
+_WHOLE = {"episodes": (1, 1000), "seed": (0, 2**32 - 1)}
 #: How long the last picture of an episode stays, in pictures.
 _HOLD = 3
 
@@ -222,6 +226,13 @@ class Replay:
     title: str
     episodes: tuple[Episode, ...]
 
+    @classmethod
+    def play(cls, player: Player, agents: tuple[Agent, Agent], title: str, *, episodes: int, seed: int) -> "Replay":
+        """So many episodes of ``agents`` in seats 0 and 1; ``seed`` decides their starts and what agents draw."""
+        keys = jax.random.split(jax.random.key(seed), episodes)
+        played = tuple(player.play(agents, key) for key in keys)
+        return cls(player.environment, (agents[0].name, agents[1].name), title, played)
+
     def captions(self) -> list[list[Caption]]:
         """What is written on the pictures of each episode."""
         count = len(self.episodes)
@@ -289,3 +300,90 @@ def _padded(picture: np.ndarray, room: tuple[int, int]) -> np.ndarray:
     padded = Image.new("RGB", (room[1], room[0]), "white")
     padded.paste(image, ((room[1] - image.width) // 2, (room[0] - image.height) // 2))
     return np.asarray(padded)
+
+
+def replay(
+    run: Run,
+    pairing: tuple[str, str],
+    path: str | os.PathLike[str],
+    *,
+    run_seed: int | None = None,
+    episodes: int = 1,
+    seed: int = 0,
+    greedy: bool = False,
+    fps: float = 5.0,
+    scale: float = 1.0,
+) -> Replay:
+    """Let two agents of a run play, and write a moving picture of it, as `rpax replay` does.
+
+    A game of one's own is drawn by its method ``render``; :func:`rpax.register` it first where the run was loaded.
+
+    Args:
+        run: what :func:`rpax.train` or :func:`rpax.load` returned.
+        pairing: who plays: the agent in seat 0 and the one in seat 1.
+        path: the file, ending in ``.gif``, ``.webp`` or ``.mp4``; an existing one is replaced.
+        run_seed: agents of this seed of the run; the first by default.
+        episodes: how many are played, one after the other.
+        seed: of the episodes: their starts and what agents draw.
+        greedy: agents take their likeliest action instead of drawing one.
+        fps: steps shown in a second.
+        scale: size of the pictures, from 0.25 to 4.
+
+    Returns:
+        What was played; its ``episodes`` tell their states, actions, rewards and returns.
+
+    Raises:
+        InputError: something is wrong with what was asked for, or the game does not draw itself.
+
+    >>> run = rpax.train("at-rpg", "matrix/figure-2", exact=True, updates=10)
+    >>> played = rpax.replay(run, ("victim", "adversary"), "attack.webp", episodes=3)
+    >>> [episode.length for episode in played.episodes]
+    [1, 1, 1]
+    """
+    from rpax.runs.session import make_environment
+
+    path = pathlib.Path(path)
+    if path.suffix.removeprefix(".") not in FORMATS:
+        raise InputError(f"file '{path}' ends in '{path.suffix}'; end its name in .{', .'.join(FORMATS)}")
+    check_numbers(episodes, seed, fps, scale)
+    agents = (run.agent(pairing[0], run_seed), run.agent(pairing[1], run_seed))
+    check_seats(agents)
+    check_writable(path.parent, path.suffix.removeprefix("."))
+    player = Player(make_environment(run.config), greedy=greedy)
+    played = Replay.play(player, agents, title_of(run, run_seed), episodes=episodes, seed=seed)
+    write_moving_picture(path, played.frames(scale), fps)
+    return played
+
+
+def title_of(run: Run, run_seed: int | None) -> str:
+    """What is written on pictures of a run's agents; the first seed's by default."""
+    seed = run.config.seed_list[0] if run_seed is None else run_seed
+    return f"{run.objective.name} on {run.config.environment}, seed {seed}"
+
+
+def check_numbers(episodes: int, seed: int, fps: float, scale: float) -> None:
+    """Refuse numbers out of range.
+
+    Raises:
+        InputError: one of them is.
+    """
+    for name, value in (("episodes", episodes), ("seed", seed)):
+        least, most = _WHOLE[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise InputError(f"{name} {shown(value)} is not allowed; give a whole number from {least} to {most}")
+    check_range("fps", fps, *FPS)
+    check_range("scale", scale, *SCALE)
+
+
+def check_seats(agents: tuple[Agent, Agent]) -> None:
+    """Refuse an agent in a seat that it does not play.
+
+    Raises:
+        InputError: one of them sits there.
+    """
+    for seat, agent in enumerate(agents):
+        if seat not in agent.seats:
+            raise InputError(
+                f"pairing '{agents[0].name}:{agents[1].name}': agent '{agent.name}' plays seat "
+                f"{', '.join(map(str, agent.seats))} only; name the agent of seat 0 first, then that of seat 1"
+            )

@@ -26,6 +26,11 @@ class Agent:
     policy: AgentPolicy
     parameters: Parameters
 
+    def __repr__(self) -> str:
+        """Who it is: one line, without its weights."""
+        count = sum(jnp.size(leaf) for leaf in jax.tree.leaves(self.parameters))
+        return f"<Agent '{self.name}': seats {', '.join(map(str, self.seats))}, {count:,} parameters>"
+
     @property
     def seats(self) -> tuple[int, ...]:
         """The seats it can play."""

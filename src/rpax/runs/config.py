@@ -390,6 +390,8 @@ def _assignment(assignment: str, option: str, example: str) -> tuple[str, Any]:
     name = name.strip()
     if not equals:
         raise InputError(f"{option} {shown(assignment)} has no '='; write {option} {example}")
+    if "\n" in text.strip("\n"):  # a drawing, whose lines YAML would join
+        return name, text
     try:
         return name, parse_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError):

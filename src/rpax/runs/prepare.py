@@ -1,8 +1,10 @@
 """Everything that can be checked before JAX is imported: names, settings, payoffs, the objective, missing agents."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 
+from rpax.environments.jaxmarl.layouts import check_layout, read_layout
 from rpax.environments.payoffs import check_payoffs, read_payoffs
 from rpax.environments.registry import Entry, check_environment_name
 from rpax.errors import InputError, shown
@@ -87,7 +89,8 @@ def _check_entropy(config: TrainConfig, asked: TrainConfig) -> TrainConfig:
 def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objective) -> TrainConfig:
     """The configuration, once its environments can be divided as sampling and PPO do.
 
-    Where the preset's choice of sampling does not fit, all pairings are sampled equally.
+    Where the preset's choice of sampling does not fit, all pairings are sampled equally; where its minibatches do not,
+    there are fewer.
     """
     if config.exact:
         if asked.sampling == "weighted":
@@ -101,6 +104,8 @@ def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objectiv
             return dataclasses.replace(config, sampling="uniform")
     if envs % parts:
         raise InputError(f"sampling 'weighted' divides envs by {parts}, which {envs} cannot be; give another number")
+    if envs // parts % minibatches and asked.ppo_minibatches is None:
+        return dataclasses.replace(config, ppo_minibatches=math.gcd(envs // parts, minibatches))
     if envs // parts % minibatches:
         by = f" / {parts} (sampling 'weighted')" if parts > 1 else ""
         raise InputError(f"ppo_minibatches {minibatches} does not divide envs {envs}{by}; change one of them")
@@ -108,7 +113,7 @@ def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objectiv
 
 
 def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig:
-    """The configuration with payoffs as plain lists, once every option is known to the environment."""
+    """The configuration with payoffs as plain lists and a layout as text, once the environment knows every option."""
     name, options = config.environment, config.environment_options
     if config.payoffs is not None:
         if "payoffs" not in (entry.options or ()):
@@ -127,6 +132,11 @@ def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig
             raise InputError(f"environment '{name}' needs payoffs; give --payoffs '[[1, 0], [0, 1]]' or a file")
         if option != "payoffs" and option not in options:
             raise InputError(f"environment '{name}' needs the option {option}; give --option {option}=…")
+    if "layout" in entry.needs:
+        # The drawing itself, so that the run stays what it is when the file changes or is gone.
+        layout = read_layout(options["layout"])
+        check_layout(layout)
+        config = dataclasses.replace(config, environment_options={**options, "layout": layout})
     return config
 
 

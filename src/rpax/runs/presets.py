@@ -183,8 +183,13 @@ _FAMILIES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "hanabi": {"paper": _HANABI_PAPER, "fast": _HANABI_FAST},
 }
-#: For environments registered by users: the paper's settings for grid worlds, with fewer environments.
-_CUSTOM = _STORM_PAPER | {"envs": 64, "updates": 1000}
+#: For environments registered by users: the paper's settings for grid worlds with fewer environments, and Overcooked's
+#: `fast` ones without what was measured there only.
+_CUSTOM = {
+    "paper": _STORM_PAPER | {"envs": 64, "updates": 1000},
+    "fast": _OVERCOOKED_FAST
+    | {"sampling": "uniform", "exploring_starts": 0.0, "entropy_updates": 0, "discount": 0.99, "updates": 1000},
+}
 
 
 def preset_values(
@@ -200,7 +205,7 @@ def preset_values(
     values = _COMMON | {"precision": "float64" if exact else "float32"}
     if not tabular:
         family = environment.partition("/")[0]
-        return values | (_FAMILIES[family][name] if family in _FAMILIES else _CUSTOM)
+        return values | _FAMILIES.get(family, _CUSTOM)[name]
     if name == "paper":
         values |= _MATRIX_PAPER
     else:

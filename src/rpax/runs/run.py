@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,13 @@ class Run:
     path: pathlib.Path | None
     agents: "Mapping[int, Mapping[str, Agent]]"
     rows: tuple[dict[str, Any], ...] = ()
+
+    def __repr__(self) -> str:
+        """What was trained, and how far: one line, without weights and metrics."""
+        seeds = "seeds " + reprlib.repr([*self.config.seed_list]).strip("[]")
+        where = "in memory" if self.path is None else f"in {self.path}"
+        trained = f"{self.objective.name} on {self.config.environment}"
+        return f"<Run: {trained}, {seeds}, {self.status} at update {self.update}, {where}>"
 
     def agent(self, name: str, seed: int | None = None) -> "Agent":
         """A trained agent that can act.

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from rpax.environments.protocol import Environment
+from rpax.environments.protocol import Environment, check_environment
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
 from rpax.objectives.edges import Objective
@@ -37,7 +37,8 @@ def make_problem(
         fixed: policy and parameters of every agent with the role ``fixed``.
 
     Raises:
-        InputError: a fixed agent is missing, or the environment's spaces do not suit the networks.
+        InputError: a fixed agent is missing, the environment's spaces do not suit the networks, or an environment of
+            the user's own does not keep to the protocol.
     """
     fixed = fixed or {}
     _check(config, objective, environment, fixed)
@@ -72,6 +73,8 @@ def make_problem(
 
 
 def _check(config: "TrainConfig", objective: Objective, environment: Environment, fixed: Mapping[str, Any]) -> None:
+    if not type(environment).__module__.startswith("rpax."):
+        check_environment(environment)
     if config.exact and not isinstance(environment, TabularGame):
         raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
     if config.exploring_starts and (config.exact or not environment.has_exploring_starts):

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, Shaped
 
-from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
+from rpax.environments.protocol import LONGEST_HORIZON, Environment, Key, SeatSpace, Transition
 from rpax.errors import InputError, shown
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+#: The longest episode of a built-in game, as of STORM.
+_LONGEST = 10_000
 _METHODS = ("reset", "action_space", "observation_space")
 _INTEGERS = (jnp.uint8, jnp.int8, jnp.uint16, jnp.int16, jnp.uint32, jnp.int32)
 
@@ -39,11 +41,11 @@ def strong(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: lax.convert_element_type(leaf, jnp.result_type(leaf)), tree)
 
 
-def checked_horizon(name: str, horizon: object) -> int:
+def checked_horizon(name: str, horizon: object, longest: int = _LONGEST) -> int:
     """The number of steps of an episode.
 
     Raises:
-        InputError: it is no whole number, or less than 1.
+        InputError: it is no whole number, less than 1, or more than ``longest``.
     """
     try:
         steps = operator.index(horizon)  # type: ignore[arg-type]
@@ -51,6 +53,8 @@ def checked_horizon(name: str, horizon: object) -> int:
         steps = 0
     if steps < 1 or isinstance(horizon, bool):
         raise InputError(f"environment '{name}': horizon {shown(horizon)} is no number of steps; give 1 or more")
+    if steps > longest:
+        raise InputError(f"environment '{name}': horizon {shown(steps)} is too long; give at most {longest}")
     return steps
 
 
@@ -104,7 +108,7 @@ class AdaptedEnvironment(Environment):
         self._sees_state = sees_state
         self._agents = _two_agents(name, game)
         self._step = getattr(game, "step_env", None) or game.step
-        self._limit = None if horizon is None else checked_horizon(name, horizon)
+        self._limit = None if horizon is None else checked_horizon(name, horizon, LONGEST_HORIZON)
         self.horizon = self._limit or _own_horizon(name, game)
         reset, after = self._trial()
         space = _space(name, game, self._agents, reset[0], action_names)
@@ -250,7 +254,7 @@ def _own_horizon(name: str, game: Any) -> int:
             f"environment '{name}' does not tell its longest episode; give the object 'max_steps', or return "
             "rpax.environments.jaxmarl.adapter.as_environment(object, name, horizon=…) from the factory"
         )
-    return checked_horizon(name, own)
+    return checked_horizon(name, own, LONGEST_HORIZON)
 
 
 def _has_both(by_agent: Any, agents: tuple[str, str]) -> bool:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from rpax.environments.jaxmarl.adapter import in_32_bit, strong
 from rpax.environments.jaxmarl.load import load
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
+from rpax.errors import InputError, shown
 
 _HAND, _TOKENS, _LIVES = 5, 8, 3
 #: size -> cards of each rank, in one colour.
@@ -135,6 +136,9 @@ def make_hanabi(name: str) -> Hanabi:
     """``hanabi/3x3``, ``hanabi/4x4`` or ``hanabi/5x5``.
 
     Raises:
-        InputError: JaxMARL is missing.
+        InputError: there is no such size, or JaxMARL is missing.
     """
-    return Hanabi(name, _CARDS[name.partition("/")[2]])
+    size = name.partition("/")[2]
+    if size not in _CARDS:
+        raise InputError(f"environment {shown(name)} is no size of Hanabi; give one of {', '.join(_CARDS)}")
+    return Hanabi(name, _CARDS[size])

@@ -270,7 +270,8 @@ def make_overcooked_v2(
     Args:
         name: as registered.
         horizon: steps of an episode.
-        agent_view_size: how many cells an agent sees in each direction; ``None`` for the whole grid.
+        agent_view_size: how many cells an agent sees in each direction, at most the layout's larger side; ``None`` for
+            the whole grid.
         random_agent_positions: agents start anywhere in their room, facing anywhere.
         negative_rewards: a wrong dish costs 20 instead of nothing.
         sample_recipe_on_delivery: a new recipe after each delivery, not only in each episode.
@@ -291,10 +292,11 @@ def make_overcooked_v2(
         if not isinstance(value, bool):
             raise InputError(f"environment '{name}': {option} {shown(value)} is no truth value; give true or false")
     steps = checked_horizon(name, horizon)
-    view = None if agent_view_size is None else _checked_view(name, agent_view_size)
     layout = name.partition("/")[2]
     layouts = load("overcooked_v2.layouts", name).overcooked_v2_layouts
     _check_layout_name(name, layout, layouts)
+    larger_side = max(layouts[layout].static_objects.shape)
+    view = None if agent_view_size is None else _checked_view(name, agent_view_size, larger_side)
     game = in_32_bit(load("overcooked_v2.overcooked", name).OvercookedV2)(
         layout=layout, max_steps=steps, agent_view_size=view, **switches
     )
@@ -302,13 +304,18 @@ def make_overcooked_v2(
     return OvercookedV2(name, game, sees_state=True, action_names=names)
 
 
-def _checked_view(name: str, view: object) -> int:
+def _checked_view(name: str, view: object, most: int) -> int:
     try:
         cells = operator.index(view)  # type: ignore[arg-type]
     except TypeError:
         cells = 0
     if cells < 1 or isinstance(view, bool):
         raise InputError(f"environment '{name}': agent_view_size {shown(view)} is no number of cells; give 1 or more")
+    if cells > most:
+        raise InputError(
+            f"environment '{name}': agent_view_size {shown(cells)} is more than the layout's larger side; "
+            f"give at most {most}, or leave it out to see everything"
+        )
     return cells
 
 
