@@ -30,8 +30,11 @@ class Meeting(rpax.Environment):
         return jnp.concatenate([own, other]), jnp.concatenate([other, own])
 
 
+# On the command line: rpax train ad-rpg examples/custom_environment.py:mine/meeting --updates 150
+rpax.register("mine/meeting", Meeting, "two agents meet on a ring")
+
+
 def main() -> None:
-    rpax.register("mine/meeting", Meeting, "two agents meet on a ring")
     env = rpax.make("mine/meeting", cells=5)
     run = rpax.train("ad-rpg", env, updates=150, steps=16)
     for pairing in run.results[0].pairings:

@@ -43,6 +43,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_training_commands_can_be_trained(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "kitchen.txt").write_text("WPXW\nOA W\nW AW\nWBWW\n")
     words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], stdout=subprocess.PIPE, text=True, check=True)
     _, verb, *arguments = words.stdout.removesuffix("\0").split("\0")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rpax
-from rpax.benchmark import measure
+from rpax.benchmark import phases, stopwatch
 from rpax.benchmark.measure import Measurement, env_steps_of_update
 from rpax.cli.bench import Command, print_table
 from rpax.cli.main import main
@@ -103,11 +103,11 @@ def test_the_environment_phase_plays_the_games_of_the_rollouts():
     config = TrainConfig("at-rpg", "storm", sampling="uniform", **settings).complete(tabular=False)
     problem = make_problem(config, rpax.algorithm("at-rpg", sides="single"), Dice())
     state = jax.tree.map(lambda leaf: leaf[0], make_trainer(config, problem).init())
-    _, ahead = jax.jit(lambda state: measure._lookahead_rollout(problem, state, None))(state)
-    outer, _ = jax.jit(lambda state: measure._manipulator_rollout(problem, state, (state.base,)))(state)
+    _, ahead = jax.jit(lambda state: phases._lookahead_rollout(problem, state, None))(state)
+    outer, _ = jax.jit(lambda state: phases._manipulator_rollout(problem, state, (state.base,)))(state)
 
     def play(state, ahead, outer):
-        return measure._environment(problem, state, (None, SimpleNamespace(chunk=ahead), SimpleNamespace(chunk=outer)))
+        return phases._environment(problem, state, (None, SimpleNamespace(chunk=ahead), SimpleNamespace(chunk=outer)))
 
     of_lookahead, of_outer = jax.jit(play)(state, ahead, outer)
     check_same(of_lookahead, ahead)
@@ -131,12 +131,12 @@ def test_host_overhead_is_what_a_call_costs_besides_its_updates(monkeypatch):
         now += overhead + 0.25 * int(updates)
         return state, None
 
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now)
     # per_update 0.02 makes it ten updates a call: an update among them bears a tenth of the overhead.
     overhead = 0.5
-    assert measure.host_overhead(advance, None, 0.02, 3) == pytest.approx(0.5 - 0.05)
+    assert stopwatch.host_overhead(advance, None, 0.02, 3) == pytest.approx(0.5 - 0.05)
     overhead = 0.0
-    assert measure.host_overhead(advance, None, 0.02, 3) == 0
+    assert stopwatch.host_overhead(advance, None, 0.02, 3) == 0
 
 
 def test_all_pairings_and_lookahead_steps_count_as_environment_steps():

@@ -36,7 +36,7 @@ class Command:
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
     environment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENVIRONMENT")]
-    """Name of an environment (see `rpax list`)."""
+    """Name of an environment (see `rpax list`); yours is FILE.py:NAME, with the file that registers it."""
     lookahead: _Integers = (1,)
     """N, one or more values."""
     envs: _Integers = (128,)
@@ -84,7 +84,9 @@ class Command:
         """Measure."""
         cases = self.cases()
 
-        from rpax.benchmark.measure import machine, measure, peak_memory_bytes, stepping_speed
+        from rpax.benchmark.machine import machine, peak_memory_bytes
+        from rpax.benchmark.measure import measure
+        from rpax.benchmark.stepping import stepping_speed
         from rpax.runs.session import make_environment
 
         def tell(stage: str) -> None:

@@ -29,7 +29,7 @@ class Command(TrainConfig):
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM", help_behavior_hint="")] = ""
     """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
     environment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENVIRONMENT", help_behavior_hint="")] = ""
-    """Name of an environment (see `rpax list`)."""
+    """Name of an environment (see `rpax list`); yours is FILE.py:NAME, with the file that registers it."""
     seeds: int = 1
     """How many consecutive seeds are trained, in one compiled program."""
     exact: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpax.environments.jaxmarl.layouts import CLASSIC
 from rpax.environments.jaxmarl.load import layout_names
+from rpax.environments.own_files import SEPARATOR, registered_by
 from rpax.errors import InputError, shown, suggestion
 
 if TYPE_CHECKING:
@@ -118,14 +119,19 @@ FAMILIES: dict[str, tuple[Entry, Callable[[], Iterable[str]]]] = {
 
 
 def check_environment_name(name: str) -> Entry:
-    """The registered entry of ``name``.
+    """The registered entry of ``name``, once the file or module before its colon, if any, is imported.
 
     Raises:
-        InputError: nothing is registered under that name.
+        InputError: nothing is registered under that name, or the file or module cannot be imported.
     """
+    source, colon, member = str(name).rpartition(SEPARATOR)
+    if colon:
+        return registered_by(source, member, ENVIRONMENTS)
     entry = _find(name) if isinstance(name, str) else None
     if entry is None:
-        hint = f"{suggestion(str(name), _names_like(str(name)))}; rpax.register makes your own known"
+        hint = (
+            f"{suggestion(str(name), _names_like(str(name)))}; rpax.register makes your own known, as my_game.py:NAME"
+        )
         raise InputError(f"environment {shown(name)} is unknown; {hint}")
     return entry
 
@@ -153,7 +159,8 @@ def make(name: str, **options: object) -> "Environment":
 
     Args:
         name: see ``rpax list``, for example ``matrix/figure-2``; every layout of JaxMARL's is there as
-            ``overcooked/<layout>`` and ``overcooked_v2/<layout>``.
+            ``overcooked/<layout>`` and ``overcooked_v2/<layout>``. What a file or module of yours registers is there as
+            ``my_game.py:mine/meeting`` or ``my_package.my_game:mine/meeting``, here and on the command line.
         **options: what the environment takes, for example ``payoffs`` for ``matrix/custom``.
 
     Raises:
@@ -189,7 +196,7 @@ def register(name: str, factory: Callable[..., Any], summary: str = "", *, tabul
     """Make an environment of your own available as ``rpax.make(name, **options)``.
 
     Args:
-        name: a new name, like ``mine/pushing``.
+        name: a new name without a colon, like ``mine/pushing``.
         factory: called as ``factory(name, **options)``; returns an :class:`rpax.Environment`, or a JaxMARL-style object
             of two agents with equal spaces (see :mod:`rpax.environments.jaxmarl.adapter`), which is adapted.
         summary: one line for ``rpax list``.
@@ -197,10 +204,12 @@ def register(name: str, factory: Callable[..., Any], summary: str = "", *, tabul
             policies need; roles then have fixed seats by default and presets are those of the matrix games.
 
     Raises:
-        InputError: the name is no text or taken, or the factory cannot be called.
+        InputError: the name is no text, has a colon or is taken, or the factory cannot be called.
     """
     if not isinstance(name, str) or not name:
         raise InputError(f"environment name {shown(name)} is no text; give a name like 'mine/game'")
+    if SEPARATOR in name:
+        raise InputError(f"environment name {shown(name)} has a colon, which follows a file; give one like 'mine/game'")
     if not callable(factory):
         raise InputError(
             f"environment '{name}': factory {shown(factory)} cannot be called; give a class or function that makes the "

@@ -34,9 +34,12 @@ _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
 
 
 def default_directory(algorithm: str, environment: str) -> pathlib.Path:
-    """``runs/<time>-<algorithm>-<environment>`` with ``/`` as ``-``, and a number behind it where that is taken."""
+    """``runs/<time>-<algorithm>-<environment>`` with ``/`` as ``-``, and a number behind it where that is taken.
+
+    Of an algorithm's or an environment's file, only what it names.
+    """
     stem = pathlib.Path(algorithm).stem if algorithm.endswith((".yaml", ".yml")) else algorithm
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}-{environment}".replace("/", "-")
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}-{environment.rpartition(':')[2]}".replace("/", "-")
     candidates = (pathlib.Path("runs") / (name if i == 1 else f"{name}-{i}") for i in itertools.count(1))
     return next(path for path in candidates if not path.exists())
 
