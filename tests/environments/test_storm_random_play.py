@@ -1,6 +1,7 @@
 """100,000 random steps of STORM, with beams and without, hold what must hold; other variants play shorter."""
 
 import functools
+import os
 from typing import Any
 
 import jax
@@ -17,6 +18,14 @@ STEPS = 100
 GAMES_OF_EACH = 1000
 GAMES = ("storm", "storm/independent", "storm/sabotage", "storm/unobserved")
 BY_THEMSELVES = ("storm/independent", "storm/unobserved")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def optimised():
+    """These programs run for long, unlike those of other tests."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_game import Ring
 
 import rpax
 from rpax.policies.folding import fold
@@ -23,9 +24,9 @@ STEPS, ENVS = 12, 3
 @pytest.fixture(scope="module", params=[1, 4], ids=["one block", "four blocks"])
 def recorded(request):
     """A problem, its state, pairings of which one is played twice, and a chunk with ends of episodes inside."""
-    config = TrainConfig("ad-rpg", "storm", hidden_sizes=(8,), envs=4, steps=STEPS, environment_options={"horizon": 5})
+    config = TrainConfig("ad-rpg", "small/ring", hidden_sizes=(8,), envs=4, steps=STEPS, base_update="pg")
     config = config.complete(tabular=False)
-    problem = make_problem(config, rpax.algorithm("ad-rpg"), rpax.make("storm", horizon=5, payoffs=[[3, 1], [2, 5]]))
+    problem = make_problem(config, rpax.algorithm("ad-rpg"), Ring(horizon=5))
     state = initial_state(problem, key_data(0), exact=False)
     pairings = (*problem.plan.all_pairings[:2], problem.plan.all_pairings[0])
     streams = start_streams(problem.stage, key_data(1), len(pairings), ENVS)
@@ -98,8 +99,8 @@ def test_advantages_targets_and_gradients(recorded, learn):
     ],
 )
 def test_the_gradient_is_known_where_one_step_on_the_whole_chunk_follows(settings, known):
-    config = TrainConfig("ad-rpg", "storm", hidden_sizes=(8,), envs=4, steps=4, sampling="uniform", **settings)
-    problem = make_problem(config.complete(tabular=False), rpax.algorithm("ad-rpg"), rpax.make("storm"))
+    config = TrainConfig("ad-rpg", "small/ring", hidden_sizes=(8,), envs=4, steps=4, sampling="uniform", **settings)
+    problem = make_problem(config.complete(tabular=False), rpax.algorithm("ad-rpg"), Ring())
     state = initial_state(problem, key_data(0), exact=False)
     ahead, trace = look_ahead(problem, key_data(1), state)
     outer = roll_out_manipulator_pairings(problem, key_data(2), ahead, state)

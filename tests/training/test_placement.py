@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+RING = f"{pathlib.Path(__file__).parents[1] / 'small_game.py'}:small/ring"
 SETTINGS = {"network": "mlp", "hidden_sizes": [8], "envs": 16, "steps": 8, "base_update": "pg", "seeds": [0]}
-TWO_ALIKE = {"algorithm": "ad-rpg", "environment": "storm", "manipulator_entropy": 0.01}
-SELF_PLAY = {"algorithm": "sp", "environment": "storm"}
-STEERED = {"algorithm": "ad-rpg", "environment": "storm", "seeds": [0, 1], "lookahead": 2, "outer_average": 0.5}
-REMEMBERING = {"algorithm": "sp", "environment": "storm", "network": "gru"}
+TWO_ALIKE = {"algorithm": "ad-rpg", "environment": RING, "manipulator_entropy": 0.01}
+SELF_PLAY = {"algorithm": "sp", "environment": RING}
+STEERED = {"algorithm": "ad-rpg", "environment": RING, "seeds": [0, 1], "lookahead": 2, "outer_average": 0.5}
+REMEMBERING = {"algorithm": "sp", "environment": RING, "network": "gru"}
 TRAIN = """
 import json, sys
 import jax, numpy as np

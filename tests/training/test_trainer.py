@@ -6,6 +6,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+import small_game  # noqa: F401
 
 import rpax
 from rpax.runs.config import TrainConfig
@@ -71,7 +72,10 @@ def test_agents_that_are_not_finite_are_named_with_their_seed():
 
 @pytest.mark.parametrize(
     "environment",
-    ["hanabi/3x3", *[pytest.param(n, marks=pytest.mark.slow) for n in ("storm", "overcooked/cramped_room")]],
+    [
+        "small/ring",
+        *[pytest.param(n, marks=pytest.mark.slow) for n in ("hanabi/3x3", "storm", "overcooked/cramped_room")],
+    ],
 )
 def test_nothing_is_compiled_after_the_first_chunk(environment):
     """Whatever a chunk's length, and although JaxMARL's own states change their types after a reset."""

@@ -140,7 +140,9 @@ class Overcooked(Environment):
         places = [len(self._rooms[0]), len(self._rooms[1]) - together]
         statuses = [self._module.POT_EMPTY_STATUS + 1] * len(self._pots)
         counts = np.array([*places, *[_DIRECTIONS] * 2, *[len(things)] * 2, *statuses])
-        place, facing, held, status = jnp.split(jax.random.randint(key, counts.shape, 0, counts), [2, 4, 6])
+        # A product compiles faster than randint, which draws twice; the numbers are small enough for it.
+        drawn = (jax.random.uniform(key, counts.shape) * counts).astype(jnp.int32)
+        place, facing, held, status = jnp.split(drawn, [2, 4, 6])
         place = place.at[1].add(together * (place[1] >= place[0]))
         facing = facing.astype(jnp.uint8)
         position = jnp.stack([jnp.asarray(room, jnp.uint8)[at] for room, at in zip(self._rooms, place, strict=True)])
