@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 #: Stored as small integers, observations become floating-point numbers block by block, which should stay in the cache.
-MOST_NUMBERS = 2**20
+MOST_NUMBERS = 2**17
 
 
 def number_of_blocks(steps: int, numbers_per_step: int) -> int:
@@ -22,16 +23,14 @@ def sum_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) ->
     """Σ over blocks of ``function(*block)``; the leading axis of every array in ``recorded`` is time."""
     if count == 1:
         return function(*recorded)
-    blocks = _split(recorded, count)
     # Jitted so that finding out the shapes and building the loop share one tracing.
     function = jax.jit(function, inline=True)
-    shapes = jax.eval_shape(function, *jax.tree.map(lambda leaf: leaf[0], blocks))
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    shapes = jax.eval_shape(function, *_block(recorded, count, 0))
 
-    def add(total: Any, block: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, function(*block)), None
+    def add(number: Array, total: Any) -> Any:
+        return jax.tree.map(jnp.add, total, function(*_block(recorded, count, number)))
 
-    return jax.lax.scan(add, nothing, blocks)[0]
+    return jax.lax.fori_loop(0, count, add, _zeros(shapes))
 
 
 def sweep_back_over_blocks(
@@ -44,31 +43,38 @@ def sweep_back_over_blocks(
     """
     if count == 1:
         return function(carry, *recorded)[1:]
-    blocks = _split(recorded, count)
     function = jax.jit(function, inline=True)
-    _, shapes, _ = jax.eval_shape(function, carry, *jax.tree.map(lambda leaf: leaf[0], blocks))
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    _, shapes, _ = jax.eval_shape(function, carry, *_block(recorded, count, 0))
 
-    def add(carry_and_total: Any, block: Any) -> tuple[Any, Any]:
+    def add(carry_and_total: Any, number: Array) -> tuple[Any, Any]:
         carry, total = carry_and_total
-        carry, term, result = function(carry, *block)
+        carry, term, result = function(carry, *_block(recorded, count, number))
         return (carry, jax.tree.map(jnp.add, total, term)), result
 
-    (_, total), results = jax.lax.scan(add, (carry, nothing), blocks, reverse=True)
+    (_, total), results = jax.lax.scan(add, (carry, _zeros(shapes)), jnp.arange(count), reverse=True)
     return total, _join(results)
 
 
 def map_over_blocks(function: Callable[..., Any], count: int, *recorded: Any) -> Any:
-    """``function`` of every block, joined again along time."""
+    """``function(*block)`` of every block, joined again along time."""
     if count == 1:
         return function(*recorded)
-    results = jax.lax.map(lambda block: function(*block), _split(recorded, count))
-    return _join(results)
+    return _join(jax.lax.map(lambda number: function(*_block(recorded, count, number)), jnp.arange(count)))
+
+
+def _block(recorded: Any, count: int, number: int | Int[Array, ""]) -> Any:
+    """Block ``number`` of ``count``. What a loop is given in blocks, XLA would copy as a whole before."""
+
+    def of_leaf(leaf: Array) -> Array:
+        size = leaf.shape[0] // count
+        return jax.lax.dynamic_slice_in_dim(leaf, number * size, size)
+
+    return jax.tree.map(of_leaf, recorded)
 
 
 def _join(results: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), results)
 
 
-def _split(recorded: Any, count: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf.reshape(count, -1, *leaf.shape[1:]), recorded)
+def _zeros(shapes: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
