@@ -1,5 +1,6 @@
 """Critics: one for each ordered pairing, on the joint observation, with a value for each seat."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -38,8 +39,8 @@ def values(
     """V of both seats before every step of the chunk and after the last one."""
     assert chunk.last is not None, "critics look at whole chunks"
     own = _critics_of(problem, critics, pairings)
-    steps = map_over_blocks(lambda seen: _apply(problem, own, seen), _blocks(chunk), chunk.observations)
-    end = _apply(problem, own, (chunk.last[0][None], chunk.last[1][None]))
+    steps = map_over_blocks(lambda seen: _apply(problem, own, pairings, seen), _blocks(chunk), chunk.observations)
+    end = _apply(problem, own, pairings, (chunk.last[0][None], chunk.last[1][None]))
     return jnp.concatenate([steps, end])
 
 
@@ -92,12 +93,12 @@ def _sweep(
     """Advantages, values before every step, and the loss ½ A² with its gradient −A ∇V."""
     assert chunk.last is not None, "critics look at whole chunks"
     own, give_back = jax.vjp(lambda c: _critics_of(problem, c, pairings), critics)
-    end = _apply(problem, own, (chunk.last[0][None], chunk.last[1][None]))[0]
+    end = _apply(problem, own, pairings, (chunk.last[0][None], chunk.last[1][None]))[0]
     size = _sizes(pairings, reward)
 
     def of_block(carry: tuple[Array, Array], seen: tuple[Array, Array], reward: Array, done: Array):
         following_advantage, following_value = carry
-        value, pull_back = jax.vjp(lambda own: _apply(problem, own, seen), own)
+        value, pull_back = jax.vjp(lambda own: _apply(problem, own, pairings, seen), own)
         both = jnp.concatenate([value, following_value[None]])
         advantage = _advantages(problem, reward, both, done, following_advantage)
         found = (0.5 * jnp.square(advantage) / size).sum(), pull_back(-advantage / size)[0]
@@ -181,7 +182,7 @@ def _of_batch(problem: Problem, critics: Parameters, batch: CriticBatch) -> Loss
 
     def of_block(seen: tuple[Array, Array], target: Array):
         def loss(own: Parameters) -> Array:
-            return (0.5 * jnp.square(_apply(problem, own, seen) - target) / size).sum()
+            return (0.5 * jnp.square(_apply(problem, own, batch.pairings, seen) - target) / size).sum()
 
         return jax.value_and_grad(loss)(own)
 
@@ -199,16 +200,36 @@ def _blocks(chunk: Chunk) -> int:
     return number_of_blocks(chunk.first.shape[0], sum(math.prod(seen.shape[1:]) for seen in chunk.observations))
 
 
-def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairing]) -> Parameters:
-    """The critic of each pairing, stacked, as :func:`_apply` takes them."""
-    everyone, once = problem.plan.all_pairings, distinct(pairings)
-    chosen = [everyone.index(pairing) for pairing in once]
-    own = _fold(problem, jax.tree.map(lambda leaf: take_static(leaf, chosen, 0), critics))
-    if len(once) == len(pairings):
-        return own
-    # As a product, since the derivative of slices would be a sum of many zeros.
-    repeat = np.array([[row == pairing for pairing in once] for row in pairings])
-    return jax.tree.map(lambda leaf: jnp.tensordot(repeat.astype(leaf.dtype), leaf, 1, precision="highest"), own)
+class _Alike(NamedTuple):
+    """Pairings that are repeated equally often: each one's critic sees all its repetitions in one matrix product.
+
+    Attributes:
+        critics: the places of their critics in ``plan.all_pairings``.
+        rows: where their repetitions stand in a chunk, those of a pairing after each other.
+    """
+
+    critics: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+def _alike(problem: Problem, pairings: Sequence[Pairing]) -> list[_Alike]:
+    """All pairings of a chunk, those that are repeated least first."""
+    everyone = problem.plan.all_pairings
+    rows_of = {pairing: [row for row, its in enumerate(pairings) if its == pairing] for pairing in distinct(pairings)}
+    groups = []
+    for repetitions in sorted({len(rows) for rows in rows_of.values()}):
+        its = {pairing: rows for pairing, rows in rows_of.items() if len(rows) == repetitions}
+        groups.append(_Alike(tuple(map(everyone.index, its)), tuple(itertools.chain(*its.values()))))
+    return groups
+
+
+def _critics_of(problem: Problem, critics: Parameters, pairings: Sequence[Pairing]) -> list[Parameters]:
+    """The critics of pairings that are alike, stacked, as :func:`_apply` takes them."""
+
+    def of_group(its: _Alike) -> Parameters:
+        return _fold(problem, jax.tree.map(lambda leaf: take_static(leaf, its.critics, 0), critics))
+
+    return [of_group(its) for its in _alike(problem, pairings)]
 
 
 def _fold(problem: Problem, own: Parameters) -> Parameters:
@@ -219,10 +240,21 @@ def _fold(problem: Problem, own: Parameters) -> Parameters:
 
 
 def _apply(
-    problem: Problem, own: Parameters, seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]]
+    problem: Problem,
+    own: Sequence[Parameters],
+    pairings: Sequence[Pairing],
+    seen: tuple[Shaped[Array, "..."], Shaped[Array, "..."]],
 ) -> Float[Array, "time pairings envs 2"]:
     """Each pairing's critic on its observations [time, pairings, envs, …]."""
-    return jax.vmap(problem.critic.apply, in_axes=(0, 1), out_axes=1)(own, _joint(problem, problem.stage, seen))  # type: ignore[return-value]
+    joint, groups = _joint(problem, problem.stage, seen), _alike(problem, pairings)
+    steps, _, envs, *entries = joint.shape
+    found = []
+    for critics, (chosen, rows) in zip(own, groups, strict=True):
+        together = take_static(joint, rows, axis=1).reshape(steps, len(chosen), -1, *entries)
+        value = jax.vmap(problem.critic.apply, in_axes=(0, 1), out_axes=1)(critics, together)
+        found.append(value.reshape(steps, len(rows), envs, 2))  # type: ignore[union-attr]
+    order = np.argsort([row for its in groups for row in its.rows])
+    return take_static(jnp.concatenate(found, axis=1), order, axis=1)
 
 
 def _joint(
