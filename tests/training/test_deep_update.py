@@ -15,6 +15,7 @@ from rpax.training.base_update import base_gradients
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.problem import key_data
+from rpax.training.rollout import forget_first_layers
 from rpax.training.setup import make_problem
 from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
 
@@ -147,6 +148,9 @@ def test_gradients_equal_the_reference(environment, monkeypatch):
     for precision, tolerance in (("float32", 1e-5), ("float64", 1e-10)):
         with jax.enable_x64(precision == "float64"):
             data = jax.tree.map(lambda x, p=precision: x.astype(p) if x.dtype.kind == "f" else x, recorded)
+            if precision == "float64":
+                # What first layers gave was computed in 32 bit.
+                data = (data[0], *(part._replace(chunk=forget_first_layers(part.chunk)) for part in data[1:]))
             tested = jax.jit(functools.partial(library_gradients, problem))(*data)
             expected = jax.jit(functools.partial(reference_gradients, problem))(*data)
             errors = {name: relative_error(tested[name], expected[name]) for name in expected}

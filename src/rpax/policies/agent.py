@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from rpax.environments.encoding import Encoding
 from rpax.environments.protocol import Key, SeatSpace
 from rpax.policies import categorical
-from rpax.policies.folding import fold
+from rpax.policies.folding import first_layer, fold
 from rpax.policies.layout import Layout
+from rpax.policies.networks import MLP
 
 #: A PyTree of arrays: ``{"shared": …}`` or ``{"seat_0": …, "seat_1": …}``.
 Parameters = Any
@@ -29,6 +30,7 @@ class View(NamedTuple):
         action: what it did.
         first: whether the step starts an episode, before which the agent remembers nothing.
         memory: what the agent carried when the chunk began, ``None`` where nobody remembers anything.
+        first_layer: what the network's first layer gave, if that was kept: with the parameters of the play only.
     """
 
     head: str
@@ -37,6 +39,7 @@ class View(NamedTuple):
     action: Int[Array, "time terms envs"]
     first: Bool[Array, "time terms envs"]
     memory: Float[Array, "terms envs units"] | None = None
+    first_layer: Float[Array, "time terms envs hidden"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +86,28 @@ class AgentPolicy:
             return parameters
         return {head: fold(parameters[head], self.encodings[self._seat(head)]) for head in self.networks}
 
-    def logits(
+    def first_units(self, head: str) -> int:
+        """The size of the head's first layer, where :meth:`first_layer` can tell what it gives; else 0."""
+        network = self.networks[head]
+        return network.hidden_sizes[0] if isinstance(network, MLP) and network.hidden_sizes else 0
+
+    def first_layer(
         self, parameters: Parameters, head: str, observation: Shaped[Array, "..."]
+    ) -> Float[Array, "*batch hidden"]:
+        """What a head's first layer makes of a batch of observations, before its activation."""
+        return first_layer(parameters[head], self._as_input(head, observation))
+
+    def logits(
+        self,
+        parameters: Parameters,
+        head: str,
+        observation: Shaped[Array, "..."],
+        first_layer: Float[Array, "*batch hidden"] | None = None,
     ) -> Float[Array, "*batch actions"]:
-        """The logits of a head without memory for a batch of observations."""
+        """The logits of a head without memory for a batch of observations, whose first layer gave ``first_layer``."""
         assert not self.memory_units, "agents with memory act step by step"
-        network, inputs = self.networks[head], self._as_input(head, observation)
-        return network.apply(parameters[head], inputs)  # type: ignore[return-value]
+        inputs = (self._as_input(head, observation), *(() if first_layer is None else (first_layer,)))
+        return self.networks[head].apply(parameters[head], *inputs)  # type: ignore[return-value]
 
     def act(
         self,
@@ -98,13 +116,14 @@ class AgentPolicy:
         observation: Shaped[Array, "..."],
         first: Bool[Array, "*batch"],
         memory: Float[Array, "*batch units"] | None,
+        first_layer: Float[Array, "*batch hidden"] | None = None,
     ) -> tuple[Float[Array, "*batch actions"], Float[Array, "*batch units"] | None]:
         """The head's logits, and what the agent carries to the next step. Nothing is remembered across episodes.
 
         ``memory`` may be wider than this agent's own: the rest is left alone.
         """
         if not self.memory_units:
-            return self.logits(parameters, head, observation), memory
+            return self.logits(parameters, head, observation, first_layer), memory
         assert memory is not None, "rollouts carry memory for agents that have one"
         own = jnp.where(first[..., None], 0.0, memory[..., : self.memory_units])
         inputs = self._as_input(head, observation)
@@ -124,7 +143,7 @@ class AgentPolicy:
 
     def _logits_of(self, parameters: Parameters, view: View) -> Float[Array, "time terms envs actions"]:
         if not self.memory_units:
-            return self.logits(parameters, view.head, view.observation)
+            return self.logits(parameters, view.head, view.observation, view.first_layer)
 
         def one_step(memory: Any, step: tuple[Array, Array]) -> tuple[Any, Array]:
             observation_t, first_t = step

@@ -7,7 +7,7 @@ what it sees in M s + c. Folding is linear in the parameters, so gradients come 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from rpax.environments.encoding import Encoding
 from rpax.policies.networks import GRU, MLP, Uniform
@@ -18,6 +18,12 @@ _FIRST_LAYER = "Dense_0"
 def can_fold(network: nn.Module) -> bool:
     """Whether the network looks at its observation through one linear layer (or not at all)."""
     return isinstance(network, MLP | Uniform) or (isinstance(network, GRU) and bool(network.hidden_sizes))
+
+
+def first_layer(parameters: dict, observation: Shaped[Array, "*batch features"]) -> Float[Array, "*batch units"]:
+    """What the first linear layer makes of an observation, before its activation."""
+    layer = parameters["params"][_FIRST_LAYER]
+    return observation.astype(layer["kernel"].dtype) @ layer["kernel"] + layer["bias"]
 
 
 def fold(parameters: dict, *encodings: Encoding) -> dict:

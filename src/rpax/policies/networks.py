@@ -7,6 +7,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Shaped
@@ -65,12 +66,31 @@ class MLP(nn.Module):
     takes_images: ClassVar[bool] = False
 
     @nn.compact
-    def __call__(self, observation: Shaped[Array, "*batch features"]) -> Float[Array, "*batch outputs"]:
-        """Apply the layers to the last axis."""
-        hidden = jnp.asarray(observation, jnp.result_type(float))
-        for size in self.hidden_sizes:
-            hidden = _ACTIVATIONS[self.activation](_dense(size)(hidden))
-        return _dense(self.num_outputs, self.output_scale)(hidden)
+    def __call__(
+        self, observation: Shaped[Array, "*batch features"], known: Float[Array, "*batch units"] | None = None
+    ) -> Float[Array, "*batch outputs"]:
+        """Apply the layers to the last axis; ``known`` is what the first one gives, which then is not computed."""
+        *batch, features = observation.shape
+        # With several leading axes XLA transposes the factors of every gradient of weights before it multiplies them.
+        hidden = jnp.asarray(observation, jnp.result_type(float)).reshape(-1, features)
+        for number, size in enumerate(self.hidden_sizes):
+            hidden = _dense(size)(hidden)
+            if number == 0 and known is not None:
+                hidden = _known(known.reshape(hidden.shape), hidden)
+            hidden = _ACTIVATIONS[self.activation](hidden)
+        return _dense(self.num_outputs, self.output_scale)(hidden).reshape(*batch, -1)
+
+
+@jax.custom_jvp
+def _known(value: Array, computed: Array) -> Array:
+    """``value``, which is known to be ``computed``, with its derivatives. Nothing else needs it, so it never is."""
+    return value
+
+
+@_known.defjvp
+def _known_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    # Not the value itself, which has no derivatives to be differentiated again.
+    return _known(*primals), tangents[1]
 
 
 class CNN(nn.Module):
@@ -103,10 +123,10 @@ class CNN(nn.Module):
             inside = nn.initializers.orthogonal(2**0.5)
             hidden = nn.Conv(channels, (3, 3), kernel_init=inside, param_dtype=precision)(hidden)
             hidden = _ACTIVATIONS[self.activation](hidden)
-        hidden = hidden.reshape(*batch, -1)
+        hidden = hidden.reshape(hidden.shape[0], -1)
         for size in self.hidden_sizes:
             hidden = _ACTIVATIONS[self.activation](_dense(size)(hidden))
-        return _dense(self.num_outputs, self.output_scale)(hidden)
+        return _dense(self.num_outputs, self.output_scale)(hidden).reshape(*batch, -1)
 
 
 class GRU(nn.Module):

@@ -15,7 +15,7 @@ from rpax.policies.agent import Parameters, View
 from rpax.training.parts import Part, for_each, views
 from rpax.training.problem import Problem
 from rpax.training.recorded import sum_over_views
-from rpax.training.rollout import Chunk
+from rpax.training.rollout import Chunk, forget_first_layers
 from rpax.training.slots import actor_slots, other_slots
 
 
@@ -113,6 +113,7 @@ def base_surrogate(
     unchanged, so they are not computed at all.
     """
     policy = problem.players[base]
+    chunk = forget_first_layers(chunk)
     recorded = views(chunk, Part.of(policy, actor_slots(problem.plan.base_terms[base])))
     log_prob, entropy = policy.evaluate(policy.fold(parameters), recorded)
     for manipulator in problem.manipulators_of(base):

@@ -22,7 +22,7 @@ from rpax.training.optimizers import OptimizerState
 from rpax.training.parts import Part, for_each, views
 from rpax.training.problem import Problem
 from rpax.training.recorded import map_over_views, sum_over_views
-from rpax.training.rollout import Chunk
+from rpax.training.rollout import Chunk, forget_first_layers
 from rpax.training.slots import actor_slots, other_slots
 
 
@@ -313,7 +313,8 @@ def autodiff_influence(
 
     def bonus_of(own: Parameters) -> Float[Array, ""]:
         part = _manipulator_part(problem, manipulator)
-        _, entropy = part.policy.evaluate(part.policy.fold(own), views(first_step(trace).chunk, part))
+        recorded = views(forget_first_layers(first_step(trace).chunk), part)
+        _, entropy = part.policy.evaluate(part.policy.fold(own), recorded)
         return problem.numbers.manipulator_entropy * jnp.mean(entropy)
 
     own = parameters[manipulator]

@@ -48,7 +48,8 @@ def views(chunk: Chunk, part: Part) -> tuple[View, ...]:
         action = take_runs(actions, runs, axis=1)
         first = take_runs((chunk.first, chunk.first), runs, axis=1)
         memory = None if chunk.memory is None else take_runs(chunk.memory, runs, axis=0)
-        found.append(View(head, observation, legal, action, first, memory))
+        first_layer = None if chunk.first_layers is None else take_runs(chunk.first_layers, runs, axis=1)
+        found.append(View(head, observation, legal, action, first, memory, first_layer))
     return tuple(found)
 
 

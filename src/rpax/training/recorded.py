@@ -12,6 +12,9 @@ from rpax.training.blocks import map_over_blocks, number_of_blocks, sum_over_blo
 from rpax.training.parts import Part, views
 from rpax.training.rollout import Chunk
 
+#: The fields of a chunk that :func:`~rpax.training.parts.views` show, by time.
+_SEEN_AND_DONE = ("observations", "legal", "actions", "first", "first_layers")
+
 
 def sum_over_views(function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array) -> Any:
     """Σ over blocks of ``function(views, *others)``; the leading axis of ``others`` is time."""
@@ -31,11 +34,11 @@ def _blocks(function: Callable[..., Any], chunk: Chunk, part: Part) -> tuple[int
     numbers = part.size * envs * max(math.prod(seen.shape[3:]) for seen in chunk.observations)
     count = 1 if part.policy.memory_units else number_of_blocks(steps, numbers)
 
-    def of_block(observations: Any, legal: Any, actions: Array, first: Array, *others: Array) -> Any:
-        block = chunk._replace(observations=observations, legal=legal, actions=actions, first=first)
-        return function(views(block, part), *others)
+    def of_block(*recorded: Any) -> Any:
+        block = chunk._replace(**dict(zip(_SEEN_AND_DONE, recorded, strict=False)))
+        return function(views(block, part), *recorded[len(_SEEN_AND_DONE) :])
 
-    return count, of_block, (chunk.observations, chunk.legal, chunk.actions, chunk.first)
+    return count, of_block, tuple(getattr(chunk, field) for field in _SEEN_AND_DONE)
 
 
 def take_envs(chunk: Chunk, envs: Int[Array, " some"]) -> Chunk:

@@ -20,6 +20,9 @@ from rpax.training.placement import ONE_DEVICE, Devices
 from rpax.training.problem import Streams
 from rpax.training.slots import Slot, take_slots
 
+#: What first layers gave is kept of chunks in which it takes at most so much.
+MOST_BYTES_OF_FIRST_LAYERS = 2**28
+
 
 class Chunk(NamedTuple):
     """What was recorded; time first, then pairings and environments.
@@ -35,6 +38,8 @@ class Chunk(NamedTuple):
         done: whether the episode ended with the step.
         episode_returns: where ``done``, the raw return of the episode that ended, a seat; 0 elsewhere.
         memory: what both seats carried when the chunk began, [pairings, envs, units], or ``None``.
+        first_layers: what the first layer of each seat's network gave, or ``None``: it is a good part of the work of
+            every gradient at the parameters that played. Others must not use it, see :func:`forget_first_layers`.
     """
 
     observations: tuple[Shaped[Array, "time pairings envs ..."], Shaped[Array, "time pairings envs ..."]]
@@ -47,6 +52,7 @@ class Chunk(NamedTuple):
     done: Bool[Array, "time pairings envs"]
     episode_returns: Float[Array, "time pairings envs 2"]
     memory: tuple[Float[Array, "pairings envs units"], Float[Array, "pairings envs units"]] | None = None
+    first_layers: tuple[Float[Array, "time pairings envs _"], Float[Array, "time pairings envs _"]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +96,26 @@ def roll_out(
 
     Each device plays its own part of the environments.
     """
-    parameters = fold_all(policies, parameters)
-    play = functools.partial(play_step, environment, policies, parameters, group_slots(pairings, policies))
+    parameters, groups = fold_all(policies, parameters), group_slots(pairings, policies)
+    keep = _keeps_first_layers(policies, groups, steps * streams.first.size)
+    play = functools.partial(play_step, environment, policies, parameters, groups, keep=keep)
     memory, (paired, envs) = streams.memory, streams.first.shape
     everywhere = draw_chance(key, (steps, paired, envs * devices.count))
     chance = jax.tree.map(functools.partial(devices.part, axis=2), everywhere)
     streams, chunk = jax.lax.scan(play, streams, chance)
     return chunk._replace(last=_observe(environment, streams), memory=memory), streams
+
+
+def _keeps_first_layers(policies: Mapping[str, AgentPolicy], groups: Sequence[SlotGroup], played: int) -> bool:
+    """Whether they all have one of the same size, and those of the chunk do not take too much memory."""
+    units = {policies[group.agent].first_units(group.head) for group in groups}
+    size = 2 * played * max(units) * jnp.dtype(jnp.result_type(float)).itemsize
+    return len(units) == 1 and 0 < size <= MOST_BYTES_OF_FIRST_LAYERS
+
+
+def forget_first_layers(chunk: Chunk) -> Chunk:
+    """The chunk for networks with other parameters than those that played."""
+    return chunk._replace(first_layers=None)
 
 
 class Chance(NamedTuple):
@@ -159,11 +178,21 @@ def play_step(
     groups: tuple[SlotGroup, ...],
     streams: Streams,
     chance: Chance,
+    *,
+    keep: bool = False,
 ) -> tuple[Streams, Chunk]:
-    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters."""
+    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters.
+
+    With ``keep``, what first layers gave is recorded.
+    """
     observations = _observe(environment, streams)
     legal = _of_games(environment.legal_actions, streams.state)
-    actions, memory = _act(policies, parameters, groups, chance.uniform, observations, legal, streams)
+    seen = [take_slots(observations, group.slots, axis=0) for group in groups]
+    given: list[Any] = [
+        policies[group.agent].first_layer(parameters[group.agent], group.head, its) if keep else None
+        for group, its in zip(groups, seen, strict=True)
+    ]
+    actions, memory = _act(policies, parameters, groups, chance.uniform, seen, given, legal, streams)
     transition, state = _at_once(environment.step_and_reset_all, chance.keys, streams.state, actions)
     dtype = streams.episode_return.dtype
     rewards = transition.rewards.astype(dtype)
@@ -171,20 +200,23 @@ def play_step(
     done = transition.done
     shaped = jnp.asarray(transition.shaped, dtype)
     ended = jnp.where(done[..., None], total, 0.0)
-    recorded = Chunk(observations, None, legal, actions, rewards, shaped, streams.first, done, ended)
+    first_layers = _of_seats(given, groups) if keep else None
+    recorded = Chunk(
+        observations, None, legal, actions, rewards, shaped, streams.first, done, ended, first_layers=first_layers
+    )
     return Streams(state, done, jnp.where(done[..., None], 0.0, total), memory), recorded
 
 
 def _act(
-    policies, parameters, groups, uniform, observations, legal, streams
+    policies, parameters, groups, uniform, seen, given, legal, streams
 ) -> tuple[Int[Array, "pairings envs 2"], tuple[Array, Array] | None]:
     """Every agent's actions and what it carries on, one network call a group, put back in the order of slots."""
     logits, carried = [], []
-    for group in groups:
-        seen = take_slots(observations, group.slots, axis=0)
+    for group, its, first_layer in zip(groups, seen, given, strict=True):
         memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
         first = take_slots((streams.first, streams.first), group.slots, axis=0)
-        of_group, memory = policies[group.agent].act(parameters[group.agent], group.head, seen, first, memory)
+        policy, own = policies[group.agent], parameters[group.agent]
+        of_group, memory = policy.act(own, group.head, its, first, memory, first_layer)
         logits.append(of_group)
         carried.append(memory)
     actions = _draw(uniform, _of_seats(logits, groups), legal)
