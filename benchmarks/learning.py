@@ -32,13 +32,13 @@ MOST_POINTS = 60
 EPISODES_OF_A_POINT = 128
 #: Case → algorithm, environment, settings besides the preset's, how many seeds.
 CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
-    "sp-cramped_room": ("sp", "overcooked/cramped_room", {"updates": 800}, 5),
-    "sp-coord_ring": ("sp", "overcooked/coord_ring", {"hidden_sizes": (128, 128), "envs": 32, "updates": 800}, 5),
-    "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {"hidden_sizes": (128, 128), "updates": 800}, 5),
-    "sp-forced_coord": ("sp", "overcooked/forced_coord", {"updates": 1000}, 5),
+    "sp-cramped_room": ("sp", "overcooked/cramped_room", {"updates": 1200}, 5),
+    "sp-coord_ring": ("sp", "overcooked/coord_ring", {"updates": 1200}, 5),
+    "sp-counter_circuit": ("sp", "overcooked/counter_circuit", {"updates": 1200}, 5),
+    "sp-forced_coord": ("sp", "overcooked/forced_coord", {"updates": 1200}, 5),
     "sp-storm": ("sp", "storm", {"updates": 1500}, 5),
     "sp-hanabi": ("sp", "hanabi/3x3", {"updates": 800}, 3),
-    "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {"updates": 500}, 3),
+    "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {"updates": 800}, 3),
     "ad-rpg-storm": ("ad-rpg", "storm", {"updates": 2000}, 5),
     "ad-rpg-storm-tanh": ("ad-rpg", "storm", {"activation": "tanh", "updates": 2000}, 5),
     "ad-rpg-storm-hour": ("ad-rpg", "storm", {"activation": "tanh", "updates": 5000}, 1),

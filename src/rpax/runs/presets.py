@@ -146,7 +146,7 @@ _OVERCOOKED_FAST = _OVERCOOKED_PAPER | {
     "envs": 16,
     "exploring_starts": 1.0,
     "entropy_start": 0.1,
-    "entropy_updates": 400,
+    "entropy_updates": 800,
     "discount": 0.98,
     "sampling": "weighted",
     "base_update": "ppo",
