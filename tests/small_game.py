@@ -42,4 +42,19 @@ class Ring(rpax.Environment):
         return jnp.concatenate([own, other]), jnp.concatenate([other, own])
 
 
+class PictureRing(Ring):
+    """The same game, seen as a picture of one row with a channel for either agent; everything of it is stored."""
+
+    def __init__(self, name: str = "small/picture", *, horizon: int = 5) -> None:
+        super().__init__(name, horizon=horizon)
+        space = rpax.SeatSpace((1, CELLS, 2), 3, jnp.uint8, ("left", "stay", "right"))
+        self.spaces = (space, space)
+        self.encodings = None
+
+    def observe(self, state):
+        own, other = (seen.reshape(2, CELLS).T[None] for seen in self.observe_encoded(state))
+        return own, other
+
+
 rpax.register("small/ring", Ring, "two agents meet on a ring")
+rpax.register("small/picture", PictureRing, "two agents meet on a ring that is shown as a picture")

@@ -53,3 +53,10 @@ def test_a_cnn_is_its_convolutions_and_layers(activation):
     hidden = act(dense(parameters, "Dense_0", images.reshape(6, -1)))
     expected = dense(parameters, "Dense_1", hidden).reshape(2, 3, 3)
     np.testing.assert_allclose(network.apply(parameters, seen), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", [MLP(3, hidden_sizes=(5,)), CNN(3, channels=(2,), hidden_sizes=(5,))], ids=type)
+def test_nothing_seen_is_nothing_said(network):
+    one = jnp.zeros((1, 4, 5, 2) if network.takes_images else (1, 6))
+    parameters = network.init(jax.random.key(0), one)
+    assert network.apply(parameters, jnp.zeros((7, 0, *one.shape[1:]))).shape == (7, 0, 3)

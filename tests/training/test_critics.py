@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_game import Ring
+from small_game import PictureRing, Ring
 
 import rpax
 from rpax.policies.folding import fold
@@ -21,12 +21,18 @@ from rpax.training.step import roll_out_manipulator_pairings
 STEPS, ENVS = 12, 3
 
 
-@pytest.fixture(scope="module", params=[1, 4], ids=["one block", "four blocks"])
+@pytest.fixture(
+    scope="module",
+    params=[(Ring, "mlp", 1), (Ring, "mlp", 4), (PictureRing, "cnn", 4)],
+    ids=["one block", "four blocks", "four blocks of pictures"],
+)
 def recorded(request):
     """A problem, its state, pairings of which one is played twice, and a chunk with ends of episodes inside."""
-    config = TrainConfig("ad-rpg", "small/ring", hidden_sizes=(8,), envs=4, steps=STEPS, base_update="pg")
-    config = config.complete(tabular=False)
-    problem = make_problem(config, rpax.algorithm("ad-rpg"), Ring(horizon=5))
+    make_game, network, count = request.param
+    game = make_game(horizon=5)
+    sizes = {"hidden_sizes": (8,), "channels": (3,) if network == "cnn" else None, "envs": 4, "steps": STEPS}
+    config = TrainConfig("ad-rpg", game.name, network=network, base_update="pg", **sizes).complete(tabular=False)
+    problem = make_problem(config, rpax.algorithm("ad-rpg"), game)
     state = initial_state(problem, key_data(0), exact=False)
     pairings = (*problem.plan.all_pairings[:2], problem.plan.all_pairings[0])
     streams = start_streams(problem.stage, key_data(1), len(pairings), ENVS)
@@ -36,8 +42,8 @@ def recorded(request):
     rewards = jax.random.normal(key_data(3), chunk.rewards.shape)
     numbers_per_step = sum(seen[0].size for seen in chunk.observations)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "MOST_NUMBERS", STEPS * numbers_per_step // request.param)
-        assert blocks.number_of_blocks(STEPS, numbers_per_step) == request.param
+        patch.setattr(blocks, "MOST_NUMBERS", STEPS * numbers_per_step // count)
+        assert blocks.number_of_blocks(STEPS, numbers_per_step) == count
         yield problem, state, pairings, chunk._replace(rewards=rewards)
 
 
@@ -49,7 +55,9 @@ def by_loops(problem, critics, pairings, chunk):
 
     def value_of(critics, place):
         own = jax.tree.map(lambda leaf: leaf[everyone.index(pairings[place])], critics)
-        return problem.critic.apply(fold(own, *problem.encodings), joint[:, place])
+        return problem.critic.apply(
+            own if problem.encodings is None else fold(own, *problem.encodings), joint[:, place]
+        )
 
     value = np.stack([value_of(critics, place) for place in range(len(pairings))], axis=1)
     advantage = np.zeros(chunk.rewards.shape)
@@ -109,7 +117,7 @@ def test_the_gradient_is_known_where_one_step_on_the_whole_chunk_follows(setting
     assert tuple(one is not None for one in found) == known
 
 
-def test_a_known_gradient_moves_critics_critics_as_the_chunk_would(recorded):
+def test_a_known_gradient_moves_critics_as_the_chunk_would(recorded):
     problem, state, pairings, chunk = recorded
     said = appraise(problem, state, pairings, chunk, learn=True)
     batches = [CriticBatch(pairings, chunk, said.targets, known) for known in (None, said.loss_and_gradient)]

@@ -1,9 +1,14 @@
-"""An update on deep environments against an unoptimised reference: per pairing, no blocks, no batching of agents."""
+"""Every gradient of an update on deep environments against an unoptimised reference.
 
+Per pairing and term, without blocks, batches of agents and anything kept from play.
+"""
+
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import rpax
@@ -12,10 +17,10 @@ from rpax.runs.config import TrainConfig
 from rpax.runs.prepare import prepare
 from rpax.training import blocks
 from rpax.training.base_update import base_gradients
+from rpax.training.critic_update import appraise
 from rpax.training.initial import initial_state
 from rpax.training.lookahead import first_step, look_ahead
 from rpax.training.problem import key_data
-from rpax.training.rollout import forget_first_layers
 from rpax.training.setup import make_problem
 from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
 
@@ -96,20 +101,92 @@ def reference_manipulator_gradient(problem, manipulator, state, record, outer):
     return jax.tree.map(jnp.add, influence, jax.grad(bonus)(phi))
 
 
-def library_gradients(problem, state, record, outer):
-    """What the library computes from a recorded batch: base gradients, and manipulators' by influence credits."""
+def reference_critic_gradient(problem, state, pairings, chunk):
+    """Of the mean ½ (V − target)² of each pairing, added up; targets A + V from GAE, one step after the other."""
+    everyone, numbers = problem.plan.all_pairings, problem.numbers
+
+    def joint(row):
+        both = []
+        for seat, (seen, last) in enumerate(zip(chunk.observations, chunk.last, strict=True)):
+            seen = jnp.concatenate([seen[:, row], last[None, row]])
+            seen = seen if problem.encodings is None else problem.encodings[seat].decode(seen)
+            both.append(seen.reshape(*seen.shape[:2], -1))
+        return jnp.concatenate(both, axis=-1).astype(float)
+
+    def loss(critics):
+        total = 0.0
+        for row, pairing in enumerate(pairings):
+            number = everyone.index(pairing)
+            own = jax.tree.map(lambda leaf, number=number: leaf[number], critics)
+            value = problem.critic.apply(own, joint(row))
+            reward = chunk.rewards[:, row] + numbers.shaping * chunk.shaped[:, row]
+            following, advantages = jnp.zeros_like(value[0]), []
+            for t in reversed(range(len(reward))):
+                going_on = numbers.discount * ~chunk.done[t, row][:, None]
+                delta = reward[t] + going_on * value[t + 1] - value[t]
+                following = delta + numbers.gae_decay * going_on * following
+                advantages.insert(0, following)
+            target = jax.lax.stop_gradient(jnp.stack(advantages) + value[:-1])
+            total += 0.5 * jnp.mean((value[:-1] - target) ** 2) / pairings.count(pairing)
+        return total
+
+    return jax.grad(loss)(state.critics)
+
+
+def with_precise_first_layers(problem, state, record, outer):
+    """Both batches with what first layers give in 64 bit, where 32 bit were recorded; a row of a pairing at a time."""
+
+    def of_chunk(chunk, pairings, parameters):
+        def of_row(seat, row):
+            agent = pairings[row][seat]
+            policy = problem.players[agent]
+            seen = chunk.observations[seat][:, row]
+            return policy.first_layer(policy.fold(parameters[agent]), policy.head_of_seat[seat], seen)
+
+        rows = range(len(pairings))
+        precise = tuple(jnp.stack([of_row(seat, row) for row in rows], axis=1) for seat in (0, 1))
+        for kept, its in zip(chunk.first_layers, precise, strict=True):
+            np.testing.assert_allclose(kept, its, atol=1e-5)
+            assert its.dtype == np.float64
+        return chunk._replace(first_layers=precise)
+
+    played = of_chunk(record.chunk, problem.plan.lookahead_pairings, {**state.base, **state.manipulators})
+    record = record._replace(chunk=played)
+    _, ahead = look_ahead_again(problem, state, record)
+    return record, outer._replace(chunk=of_chunk(outer.chunk, problem.plan.outer_pairings, ahead))
+
+
+def look_ahead_again(problem, state, record):
+    """The base agents' gradients on a recorded batch, and θ′."""
     found = base_gradients(problem, state.base, record.chunk, record.advantage)
     gradients = {name: its.gradient for name, its in found.items()}
-    record = record._replace(base=state.base, optimizer=state.base_optimizer, gradient=gradients)
-    trace = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record)
     ahead = {
         name: problem.base_optimizer.look_ahead(
             gradients[name], state.base_optimizer[name], state.base[name], problem.numbers.lookahead_rate
         )[0]
         for name in problem.bases
     }
+    return gradients, ahead
+
+
+def library_gradients(problem, state, record, outer):
+    """What the library computes from recorded batches: base agents', manipulators' by influence credits, critics'."""
+    gradients, ahead = look_ahead_again(problem, state, record)
+    record = record._replace(base=state.base, optimizer=state.base_optimizer, gradient=gradients)
+    trace = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record)
     found = manipulator_gradients(problem, state, trace, outer_gradients_of(problem, ahead, outer))
-    return gradients | {name: influence.gradient for name, influence in found.items()}
+    gradients |= {name: influence.gradient for name, influence in found.items()}
+    for kind, (pairings, chunk) in batches_of(problem, record, outer).items():
+        said = appraise(problem, state, pairings, chunk, learn=True)
+        gradients[f"critics, {kind}"] = said.loss_and_gradient[1]
+    return gradients
+
+
+def batches_of(problem, record, outer):
+    return {
+        "lookahead": (problem.plan.lookahead_pairings, record.chunk),
+        "outer": (problem.plan.outer_pairings, outer.chunk),
+    }
 
 
 def reference_gradients(problem, state, record, outer):
@@ -119,6 +196,8 @@ def reference_gradients(problem, state, record, outer):
         gradients[name] = jax.grad(objective)(state.base[name], state.manipulators, record)
     for name in problem.manipulators:
         gradients[name] = reference_manipulator_gradient(problem, name, state, record, outer)
+    for kind, (pairings, chunk) in batches_of(problem, record, outer).items():
+        gradients[f"critics, {kind}"] = reference_critic_gradient(problem, state, pairings, chunk)
     return gradients
 
 
@@ -133,7 +212,7 @@ def relative_error(found, expected):
 )
 def test_gradients_equal_the_reference(environment, monkeypatch):
     """Recorded in 32 bit; differentiated in 32 bit to 1e-5 and in 64 bit to 1e-10, in blocks of one step."""
-    problem = a_problem(environment)
+    problem = dataclasses.replace(a_problem(environment), keep_first_layers=True)
     state = jax.jit(functools.partial(initial_state, problem, exact=False))(key_data(0))
     # Away from the uniform policies of the start, where small differences could hide.
     state = state._replace(base=jax.tree.map(lambda leaf: leaf + 0.1, state.base))
@@ -147,12 +226,12 @@ def test_gradients_equal_the_reference(environment, monkeypatch):
     monkeypatch.setattr(blocks, "MOST_NUMBERS", 1)
     for precision, tolerance in (("float32", 1e-5), ("float64", 1e-10)):
         with jax.enable_x64(precision == "float64"):
-            data = jax.tree.map(lambda x, p=precision: x.astype(p) if x.dtype.kind == "f" else x, recorded)
+            data = jax.tree.map(lambda x, p=precision: jnp.asarray(x, p if x.dtype.kind == "f" else None), recorded)
             if precision == "float64":
-                # What first layers gave was computed in 32 bit.
-                data = (data[0], *(part._replace(chunk=forget_first_layers(part.chunk)) for part in data[1:]))
+                data = (data[0], *with_precise_first_layers(problem, *data))
             tested = jax.jit(functools.partial(library_gradients, problem))(*data)
             expected = jax.jit(functools.partial(reference_gradients, problem))(*data)
             errors = {name: relative_error(tested[name], expected[name]) for name in expected}
-        assert tested.keys() == expected.keys() == {*problem.bases, *problem.manipulators}
+        critics = {"critics, lookahead", "critics, outer"}
+        assert tested.keys() == expected.keys() == {*problem.bases, *problem.manipulators, *critics}
         assert max(errors.values()) < tolerance, (precision, errors)

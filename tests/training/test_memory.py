@@ -19,7 +19,7 @@ from rpax.training.initial import initial_state
 from rpax.training.parts import Part, views
 from rpax.training.problem import key_data
 from rpax.training.recorded import take_envs
-from rpax.training.rollout import roll_out
+from rpax.training.rollout import draw_chance, roll_out
 from rpax.training.setup import make_problem
 from rpax.training.slots import actor_slots
 from rpax.training.trainer import Trainer
@@ -90,8 +90,25 @@ def test_a_recorded_chunk_is_evaluated_with_the_probabilities_it_was_played_with
                 seen = chunk.observations[seat][t, pairing]
                 logits, memory = policy.networks["shared"].apply(parameters[name]["shared"], seen, memory)
                 expected = categorical.log_prob(logits, chunk.actions[t, pairing, :, seat])
-                assert_allclose(np.exp(log_prob[t, column] - expected), 1, atol=1e-6)
+                assert_allclose(np.exp(log_prob[t, column] - expected), 1, rtol=0, atol=1e-6)
                 assert_allclose(entropy[t, column], categorical.entropy(logits), atol=1e-6)
+
+
+def test_what_was_played_is_what_the_evaluated_probabilities_draw(recorded):
+    """The rollout's actions come out of its random numbers and the probabilities found by evaluating the chunk."""
+    problem, parameters, chunk = recorded
+    paired = len(problem.plan.lookahead_pairings)
+    uniform = draw_chance(key_data(2), (STEPS, paired, ENVS)).uniform
+    for name in problem.bases:
+        policy, slots = problem.policies[name], actor_slots(problem.plan.base_terms[name])
+        others = [chunk._replace(actions=jnp.full_like(chunk.actions, action)) for action in (0, 1)]
+        log_probs = [policy.evaluate(parameters[name], views(one, Part.of(policy, slots)))[0] for one in others]
+        drawn = categorical.invert(
+            jnp.stack([uniform[:, pairing, :, seat] for seat, pairing in slots], axis=1), jnp.stack(log_probs, axis=-1)
+        )
+        played = np.stack([chunk.actions[:, pairing, :, seat] for seat, pairing in slots], axis=1)
+        np.testing.assert_array_equal(drawn, played)
+        assert 0.2 < played.mean() < 0.8
 
 
 def test_what_was_seen_before_an_episode_started_changes_nothing(recorded):

@@ -96,7 +96,15 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
 
     def one_chunk(streams: Any, key: Any) -> Any:
         chunk, streams = roll_out(
-            problem.training_stage, problem.players, parameters, pairings, key, streams, steps, problem.devices
+            problem.training_stage,
+            problem.players,
+            parameters,
+            pairings,
+            key,
+            streams,
+            steps,
+            problem.devices,
+            keep_first_layers=problem.keep_first_layers,
         )
         return streams, chunk
 
@@ -114,6 +122,7 @@ def _manipulator_rollout(problem: Problem, state: TrainState, prepared: Any) -> 
         state.outer_streams,
         problem.numbers.steps,
         problem.devices,
+        keep_first_layers=problem.keep_first_layers,
     )
 
 

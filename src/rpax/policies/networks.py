@@ -4,6 +4,7 @@
 ``memory_units`` is the size of what a recurrent network carries from step to step, 0 for all others.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
@@ -72,13 +73,13 @@ class MLP(nn.Module):
         """Apply the layers to the last axis; ``known`` is what the first one gives, which then is not computed."""
         *batch, features = observation.shape
         # With several leading axes XLA transposes the factors of every gradient of weights before it multiplies them.
-        hidden = jnp.asarray(observation, jnp.result_type(float)).reshape(-1, features)
+        hidden = jnp.asarray(observation, jnp.result_type(float)).reshape(math.prod(batch), features)
         for number, size in enumerate(self.hidden_sizes):
             hidden = _dense(size)(hidden)
             if number == 0 and known is not None:
                 hidden = _known(known.reshape(hidden.shape), hidden)
             hidden = _ACTIVATIONS[self.activation](hidden)
-        return _dense(self.num_outputs, self.output_scale)(hidden).reshape(*batch, -1)
+        return _dense(self.num_outputs, self.output_scale)(hidden).reshape(*batch, self.num_outputs)
 
 
 @jax.custom_jvp
@@ -118,15 +119,15 @@ class CNN(nn.Module):
         """Apply the layers to the last three axes."""
         precision = jnp.result_type(float)
         *batch, height, width, features = observation.shape
-        hidden = jnp.asarray(observation, precision).reshape(-1, height, width, features)
+        hidden = jnp.asarray(observation, precision).reshape(math.prod(batch), height, width, features)
         for channels in self.channels:
             inside = nn.initializers.orthogonal(2**0.5)
             hidden = nn.Conv(channels, (3, 3), kernel_init=inside, param_dtype=precision)(hidden)
             hidden = _ACTIVATIONS[self.activation](hidden)
-        hidden = hidden.reshape(hidden.shape[0], -1)
+        hidden = hidden.reshape(math.prod(batch), math.prod(hidden.shape[1:]))
         for size in self.hidden_sizes:
             hidden = _ACTIVATIONS[self.activation](_dense(size)(hidden))
-        return _dense(self.num_outputs, self.output_scale)(hidden).reshape(*batch, -1)
+        return _dense(self.num_outputs, self.output_scale)(hidden).reshape(*batch, self.num_outputs)
 
 
 class GRU(nn.Module):

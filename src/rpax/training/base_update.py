@@ -15,7 +15,7 @@ from rpax.policies.agent import Parameters, View
 from rpax.training.parts import Part, for_each, views
 from rpax.training.problem import Problem
 from rpax.training.recorded import sum_over_views
-from rpax.training.rollout import Chunk, forget_first_layers
+from rpax.training.rollout import Chunk
 from rpax.training.slots import actor_slots, other_slots
 
 
@@ -55,7 +55,7 @@ def policy_gradient(
 
     Args:
         part: whose, and where the agent sits, a slot for each term.
-        parameters: θ.
+        parameters: θ, with which the agent played.
         chunk: what was recorded.
         advantage: Ã.
         entropy: β.
@@ -70,7 +70,7 @@ def policy_gradient(
         return jax.grad(objective, has_aux=True)(folded)
 
     folded, unfold = jax.vjp(part.policy.fold, parameters)
-    gradient, mean_entropy = sum_over_views(of_block, chunk, part, advantage)
+    gradient, mean_entropy = sum_over_views(of_block, chunk, part, advantage, as_played=True)
     return PolicyGradient(unfold(gradient)[0], mean_entropy)
 
 
@@ -113,7 +113,6 @@ def base_surrogate(
     unchanged, so they are not computed at all.
     """
     policy = problem.players[base]
-    chunk = forget_first_layers(chunk)
     recorded = views(chunk, Part.of(policy, actor_slots(problem.plan.base_terms[base])))
     log_prob, entropy = policy.evaluate(policy.fold(parameters), recorded)
     for manipulator in problem.manipulators_of(base):

@@ -84,6 +84,7 @@ def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, 
         streams,
         problem.numbers.steps,
         problem.devices,
+        keep_first_layers=problem.keep_first_layers,
     )
     appraisal = appraise_step(problem, state, chunk)
     of_terms = term_advantages(problem, {name: plan.base_terms[name] for name in problem.bases}, appraisal.advantage)

@@ -22,7 +22,7 @@ from rpax.training.optimizers import OptimizerState
 from rpax.training.parts import Part, for_each, views
 from rpax.training.problem import Problem
 from rpax.training.recorded import map_over_views, sum_over_views
-from rpax.training.rollout import Chunk, forget_first_layers
+from rpax.training.rollout import Chunk
 from rpax.training.slots import actor_slots, other_slots
 
 
@@ -219,7 +219,7 @@ def _credits(
         def scores(recorded: tuple[View, ...]) -> Array:
             return jax.jvp(lambda p: part.policy.evaluate(p, recorded)[0], (folded,), (along,))[1]
 
-        return map_over_views(scores, record.chunk, part)
+        return map_over_views(scores, record.chunk, part, as_played=True)
 
     terms = {name: [_base_terms(problem, name)[number] for number in its] for name, its in numbers.items()}
     base = {name: problem.shaped_by(name) for name in numbers}
@@ -274,7 +274,7 @@ def _through_gradient(
 
         return jax.grad(along_direction)(folded)
 
-    return unfold(sum_over_views(of_block, chunk, part, credit, advantage))[0]
+    return unfold(sum_over_views(of_block, chunk, part, credit, advantage, as_played=True))[0]
 
 
 def _first_of_terms(chunk: Chunk, pairings: list[int]) -> Array:
@@ -313,7 +313,7 @@ def autodiff_influence(
 
     def bonus_of(own: Parameters) -> Float[Array, ""]:
         part = _manipulator_part(problem, manipulator)
-        recorded = views(forget_first_layers(first_step(trace).chunk), part)
+        recorded = views(first_step(trace).chunk, part)
         _, entropy = part.policy.evaluate(part.policy.fold(own), recorded)
         return problem.numbers.manipulator_entropy * jnp.mean(entropy)
 

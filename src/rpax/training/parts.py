@@ -37,8 +37,15 @@ class Part(NamedTuple):
         return sum(run.length for run in self.runs)
 
 
-def views(chunk: Chunk, part: Part) -> tuple[View, ...]:
-    """What the agent saw and did: one view for each run of slots that the same head plays."""
+def views(chunk: Chunk, part: Part, *, as_played: bool = False) -> tuple[View, ...]:
+    """What the agent saw and did: one view for each run of slots that the same head plays.
+
+    Args:
+        chunk: what was recorded.
+        part: the agent's.
+        as_played: for evaluation with the parameters that played only: with what first layers gave, if that was kept.
+    """
+    kept = chunk.first_layers if as_played else None
     actions = (chunk.actions[..., 0], chunk.actions[..., 1])
     found = []
     for head, same_head in itertools.groupby(part.runs, key=lambda run: part.policy.head_of_seat[run.seat]):
@@ -48,7 +55,7 @@ def views(chunk: Chunk, part: Part) -> tuple[View, ...]:
         action = take_runs(actions, runs, axis=1)
         first = take_runs((chunk.first, chunk.first), runs, axis=1)
         memory = None if chunk.memory is None else take_runs(chunk.memory, runs, axis=0)
-        first_layer = None if chunk.first_layers is None else take_runs(chunk.first_layers, runs, axis=1)
+        first_layer = None if kept is None else take_runs(kept, runs, axis=1)
         found.append(View(head, observation, legal, action, first, memory, first_layer))
     return tuple(found)
 

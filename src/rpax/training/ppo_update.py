@@ -13,7 +13,7 @@ from rpax.training.optimizers import OptimizerState
 from rpax.training.parts import Part
 from rpax.training.problem import Problem, global_norm
 from rpax.training.recorded import map_over_views, sum_over_views, take_envs
-from rpax.training.rollout import Chunk, forget_first_layers
+from rpax.training.rollout import Chunk
 
 
 class BaseUpdate(NamedTuple):
@@ -51,7 +51,7 @@ def clipped_steps(
     Source: Schulman et al., "Proximal Policy Optimization Algorithms", 2017.
     """
     folded = part.policy.fold(parameters)
-    old = map_over_views(lambda recorded: part.policy.evaluate(folded, recorded)[0], chunk, part)
+    old = map_over_views(lambda recorded: part.policy.evaluate(folded, recorded)[0], chunk, part, as_played=True)
 
     def one_step(carry: tuple[Parameters, OptimizerState], envs: Int[Array, " some"]):
         parameters, optimizer = carry
@@ -59,7 +59,7 @@ def clipped_steps(
             problem,
             part,
             parameters,
-            take_envs(forget_first_layers(chunk)._replace(last=None), envs),
+            take_envs(chunk._replace(last=None), envs),
             jnp.take(advantage, envs, axis=2),
             jnp.take(old, envs, axis=2),
         )

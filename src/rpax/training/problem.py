@@ -115,6 +115,8 @@ class Problem:
         critic_optimizer: of all critics together.
         devices: what an update is spread over; set by the trainer, for code that runs on each of them.
         layouts: where parameters come :mod:`packed <rpax.training.packing>`, each learner's layout; set by the trainer.
+        keep_first_layers: whether chunks have what :mod:`first layers <rpax.training.first_layers>` gave; set by the
+            trainer.
     """
 
     plan: Plan
@@ -128,6 +130,7 @@ class Problem:
     critic_optimizer: Optimizer
     devices: Devices = ONE_DEVICE
     layouts: Mapping[str, Layout] | None = None
+    keep_first_layers: bool = False
 
     def at(self, update: Int[Array, ""]) -> "Problem":
         """The problem of one update, as its phases take it, with :meth:`its numbers <Hyperparameters.at>`."""

@@ -16,19 +16,28 @@ from rpax.training.rollout import Chunk
 _SEEN_AND_DONE = ("observations", "legal", "actions", "first", "first_layers")
 
 
-def sum_over_views(function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array) -> Any:
-    """Σ over blocks of ``function(views, *others)``; the leading axis of ``others`` is time."""
-    count, of_block, recorded = _blocks(function, chunk, part)
+def sum_over_views(
+    function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array, as_played: bool = False
+) -> Any:
+    """Σ over blocks of ``function(views, *others)``; the leading axis of ``others`` is time.
+
+    With ``as_played``, ``function`` may take the parameters that played only (:func:`~rpax.training.parts.views`).
+    """
+    count, of_block, recorded = _blocks(function, chunk, part, as_played)
     return sum_over_blocks(of_block, count, *recorded, *others)
 
 
-def map_over_views(function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array) -> Any:
-    """``function(views, *others)`` of every block, joined again along time."""
-    count, of_block, recorded = _blocks(function, chunk, part)
+def map_over_views(
+    function: Callable[..., Any], chunk: Chunk, part: Part, *others: Array, as_played: bool = False
+) -> Any:
+    """``function(views, *others)`` of every block, joined again along time; ``as_played`` as above."""
+    count, of_block, recorded = _blocks(function, chunk, part, as_played)
     return map_over_blocks(of_block, count, *recorded, *others)
 
 
-def _blocks(function: Callable[..., Any], chunk: Chunk, part: Part) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
+def _blocks(
+    function: Callable[..., Any], chunk: Chunk, part: Part, as_played: bool
+) -> tuple[int, Callable[..., Any], tuple[Any, ...]]:
     steps, _, envs = chunk.first.shape
     # Memory runs through all steps, so they stay together.
     numbers = part.size * envs * max(math.prod(seen.shape[3:]) for seen in chunk.observations)
@@ -36,7 +45,7 @@ def _blocks(function: Callable[..., Any], chunk: Chunk, part: Part) -> tuple[int
 
     def of_block(*recorded: Any) -> Any:
         block = chunk._replace(**dict(zip(_SEEN_AND_DONE, recorded, strict=False)))
-        return function(views(block, part), *recorded[len(_SEEN_AND_DONE) :])
+        return function(views(block, part, as_played=as_played), *recorded[len(_SEEN_AND_DONE) :])
 
     return count, of_block, tuple(getattr(chunk, field) for field in _SEEN_AND_DONE)
 

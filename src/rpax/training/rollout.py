@@ -20,9 +20,6 @@ from rpax.training.placement import ONE_DEVICE, Devices
 from rpax.training.problem import Streams
 from rpax.training.slots import Slot, take_slots
 
-#: What first layers gave is kept of chunks in which it takes at most so much.
-MOST_BYTES_OF_FIRST_LAYERS = 2**28
-
 
 class Chunk(NamedTuple):
     """What was recorded; time first, then pairings and environments.
@@ -38,8 +35,8 @@ class Chunk(NamedTuple):
         done: whether the episode ended with the step.
         episode_returns: where ``done``, the raw return of the episode that ended, a seat; 0 elsewhere.
         memory: what both seats carried when the chunk began, [pairings, envs, units], or ``None``.
-        first_layers: what the first layer of each seat's network gave, or ``None``: it is a good part of the work of
-            every gradient at the parameters that played. Others must not use it, see :func:`forget_first_layers`.
+        first_layers: what the first layer of each seat's network gave, if :mod:`that is kept
+            <rpax.training.first_layers>`.
     """
 
     observations: tuple[Shaped[Array, "time pairings envs ..."], Shaped[Array, "time pairings envs ..."]]
@@ -91,31 +88,20 @@ def roll_out(
     streams: Streams,
     steps: int,
     devices: Devices = ONE_DEVICE,
+    *,
+    keep_first_layers: bool = False,
 ) -> tuple[Chunk, Streams]:
     """Play ``steps`` steps of every pairing, going on where ``streams`` stand; episodes restart by themselves.
 
     Each device plays its own part of the environments.
     """
     parameters, groups = fold_all(policies, parameters), group_slots(pairings, policies)
-    keep = _keeps_first_layers(policies, groups, steps * streams.first.size)
-    play = functools.partial(play_step, environment, policies, parameters, groups, keep=keep)
+    play = functools.partial(play_step, environment, policies, parameters, groups, keep_first_layers=keep_first_layers)
     memory, (paired, envs) = streams.memory, streams.first.shape
     everywhere = draw_chance(key, (steps, paired, envs * devices.count))
     chance = jax.tree.map(functools.partial(devices.part, axis=2), everywhere)
     streams, chunk = jax.lax.scan(play, streams, chance)
     return chunk._replace(last=_observe(environment, streams), memory=memory), streams
-
-
-def _keeps_first_layers(policies: Mapping[str, AgentPolicy], groups: Sequence[SlotGroup], played: int) -> bool:
-    """Whether they all have one of the same size, and those of the chunk do not take too much memory."""
-    units = {policies[group.agent].first_units(group.head) for group in groups}
-    size = 2 * played * max(units) * jnp.dtype(jnp.result_type(float)).itemsize
-    return len(units) == 1 and 0 < size <= MOST_BYTES_OF_FIRST_LAYERS
-
-
-def forget_first_layers(chunk: Chunk) -> Chunk:
-    """The chunk for networks with other parameters than those that played."""
-    return chunk._replace(first_layers=None)
 
 
 class Chance(NamedTuple):
@@ -179,17 +165,14 @@ def play_step(
     streams: Streams,
     chance: Chance,
     *,
-    keep: bool = False,
+    keep_first_layers: bool = False,
 ) -> tuple[Streams, Chunk]:
-    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters.
-
-    With ``keep``, what first layers gave is recorded.
-    """
+    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters."""
     observations = _observe(environment, streams)
     legal = _of_games(environment.legal_actions, streams.state)
     seen = [take_slots(observations, group.slots, axis=0) for group in groups]
     given: list[Any] = [
-        policies[group.agent].first_layer(parameters[group.agent], group.head, its) if keep else None
+        policies[group.agent].first_layer(parameters[group.agent], group.head, its) if keep_first_layers else None
         for group, its in zip(groups, seen, strict=True)
     ]
     actions, memory = _act(policies, parameters, groups, chance.uniform, seen, given, legal, streams)
@@ -200,7 +183,7 @@ def play_step(
     done = transition.done
     shaped = jnp.asarray(transition.shaped, dtype)
     ended = jnp.where(done[..., None], total, 0.0)
-    first_layers = _of_seats(given, groups) if keep else None
+    first_layers = _of_seats(given, groups) if keep_first_layers else None
     recorded = Chunk(
         observations, None, legal, actions, rewards, shaped, streams.first, done, ended, first_layers=first_layers
     )

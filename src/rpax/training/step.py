@@ -99,6 +99,7 @@ def roll_out_manipulator_pairings(
         state.outer_streams,
         problem.numbers.steps,
         problem.devices,
+        keep_first_layers=problem.keep_first_layers,
     )
     return OuterBatch(chunk, appraise(problem, state, pairings, chunk, learn=True), streams)
 

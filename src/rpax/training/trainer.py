@@ -16,6 +16,7 @@ from rpax.environments.tabular_game import TabularGame
 from rpax.objectives.plan import distinct
 from rpax.policies.agent import Parameters
 from rpax.training.exact_step import exact_step, returns_of
+from rpax.training.first_layers import has_room_for_first_layers
 from rpax.training.initial import initial_state
 from rpax.training.metrics import StepMetrics
 from rpax.training.packing import layouts_of, pack, unpack
@@ -135,7 +136,8 @@ class Trainer:
         def of_device(state: TrainState, *others: Any) -> Any:
             if self.exact:
                 return function(problem, state, *others)
-            packing = dataclasses.replace(problem, layouts=layouts_of(state, seed_axes=1))
+            keep = has_room_for_first_layers(problem, len(self.seeds))
+            packing = dataclasses.replace(problem, layouts=layouts_of(state, seed_axes=1), keep_first_layers=keep)
             found = function(packing, pack(packing, state), *others)
             return (unpack(packing, found[0], state), *found[1:]) if returns_state else found
 
