@@ -1,10 +1,11 @@
-"""What the machine can do at best: the matrix products of an update alone, and the compilation of one random draw.
+"""What the machine can do at best: the matrix products of an update alone, memory, and compiling one random draw.
 
 Usage: python benchmarks/limits.py [MACHINE]      (a minute; writes benchmarks/results/MACHINE-limits.json)
 
 The products have the shapes of a critic's first layer on STORM, in blocks of the size that updates use: forward, and
 the gradient of the weights both as XLA gets it from autodiff (contracting the leading axis of both factors) and with
-the observations transposed first. All cores work, each on its own blocks, as with one device a core.
+the observations transposed first. All cores work, each on its own blocks, as with one device a core. The bandwidth is
+that of copies too large for any cache, counting what is read and what is written.
 """
 
 import argparse
@@ -21,9 +22,11 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-ROWS, ENTRIES, UNITS = 2048, 396, 64
+ROWS, ENTRIES, UNITS = 320, 396, 64
 REPETITIONS, CALLS = 7, 60
+COPIED_BYTES = 2**28
 
 
 def flops_per_second(function: Callable[..., Any], *arguments: jax.Array, threads: int) -> float:
@@ -41,6 +44,18 @@ def flops_per_second(function: Callable[..., Any], *arguments: jax.Array, thread
             start = time.perf_counter()
             list(pool.map(call_often, range(threads)))
             speeds.append(2 * ROWS * ENTRIES * UNITS * CALLS * threads / (time.perf_counter() - start))
+    return statistics.median(speeds)
+
+
+def bytes_per_second(threads: int) -> float:
+    """The median over repetitions, with so many threads copying at once, which numpy lets them."""
+    pairs = [(np.ones(COPIED_BYTES, np.uint8), np.zeros(COPIED_BYTES, np.uint8)) for _ in range(threads)]
+    speeds = []
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for _ in range(REPETITIONS):
+            start = time.perf_counter()
+            list(pool.map(lambda pair: np.copyto(pair[1], pair[0]), pairs))
+            speeds.append(2 * COPIED_BYTES * threads / (time.perf_counter() - start))
     return statistics.median(speeds)
 
 
@@ -76,6 +91,7 @@ def main() -> None:
             name: round(flops_per_second(function, *arguments, threads=threads) / 1e9, 1)
             for name, (function, *arguments) in products.items()
         }
+        found[f"GB/s, {threads} cores"] = round(bytes_per_second(threads) / 1e9, 1)
     key = jax.random.key_data(jax.random.key(0))
     found["seconds to compile"] = {
         "jax.random.split": round(seconds_to_compile(lambda k: jax.random.split(k, 1000), key), 2),

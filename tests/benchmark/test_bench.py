@@ -12,6 +12,7 @@ import pytest
 
 import rpax
 from rpax.benchmark import phases, stopwatch
+from rpax.benchmark.machine import peak_memory_bytes
 from rpax.benchmark.measure import Measurement, env_steps_of_update
 from rpax.cli.bench import Command, print_table
 from rpax.cli.main import main
@@ -217,3 +218,14 @@ def test_people_are_shown_medians_and_starts(capsys, starts):
     assert "host overhead: 0.321 ms a call" in shown
     assert ("start to the first update: cold 12.50 s, warm 2.25 s" in shown) == (cold is not None)
     assert ("cold" in shown) == (cold is not None)
+
+
+def test_the_peak_memory_is_that_of_gpus_where_they_tell(monkeypatch):
+    resident = peak_memory_bytes()
+    assert resident is not None
+    assert resident > 1e6
+    for told in (None, {"bytes_in_use": 7}, {"peak_bytes_in_use": 7}):
+        device = SimpleNamespace(memory_stats=lambda told=told: told)
+        monkeypatch.setattr(jax, "local_devices", lambda device=device: [device, device])
+        found = peak_memory_bytes()
+        assert found == 14 if told == {"peak_bytes_in_use": 7} else found >= resident

@@ -8,7 +8,13 @@ import jax
 
 
 def peak_memory_bytes() -> int | None:
-    """The largest resident memory of this process so far, compilation included; ``None`` where it is unknown."""
+    """The most memory taken so far, ``None`` where it is unknown.
+
+    Of GPUs their own; else the resident memory of this process, compilation included.
+    """
+    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
+    if all("peak_bytes_in_use" in its for its in statistics):
+        return sum(its["peak_bytes_in_use"] for its in statistics)
     try:
         import resource
     except ImportError:

@@ -79,10 +79,8 @@ def measure(
         phases: time starts, phases and the host's overhead too, which takes several compilations more.
         tell: called with the name of each stage before it begins.
     """
-    environment = make_environment(config)
-    fixed = resolve_fixed(config, objective, environment, {}) if objective.fixed else {}
-    problem = make_problem(config, objective, environment, fixed)
-    trainer = make_trainer(config, problem)
+    trainer = _trainer(config, objective)
+    problem = trainer.problem
     # A cached program would make compilation look free.
     jax.config.update("jax_enable_compilation_cache", False)
     tell("compiling")
@@ -97,7 +95,7 @@ def measure(
         overhead = host_overhead(compiled, trainer.init(), per_update, repetitions) if phases else None
     memory = compiled.memory_analysis()
     in_phases = phases and not config.exact
-    cold, warm = _starts(trainer, tell) if in_phases else (None, None)
+    cold, warm = _starts(config, objective, tell) if in_phases else (None, None)
     steps = 0 if config.exact else env_steps_of_update(problem) * len(trainer.seeds)
     return Measurement(
         lookahead=problem.numbers.lookahead,
@@ -117,8 +115,17 @@ def measure(
     )
 
 
-def _starts(trainer: Trainer, tell: Callable[[str], None]) -> tuple[float, float]:
-    """Seconds of a start with an empty cache, and of another from what it left, this process having forgotten all."""
+def _trainer(config: TrainConfig, objective: Objective) -> Trainer:
+    environment = make_environment(config)
+    fixed = resolve_fixed(config, objective, environment, {}) if objective.fixed else {}
+    return make_trainer(config, make_problem(config, objective, environment, fixed))
+
+
+def _starts(config: TrainConfig, objective: Objective, tell: Callable[[str], None]) -> tuple[float, float]:
+    """Seconds of a start with an empty cache, and of another from what it left, this process having forgotten all.
+
+    From the end of the imports to the end of the first update: environment, networks, initial state and program.
+    """
     with tempfile.TemporaryDirectory() as folder:
         before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
         jax.config.update("jax_enable_compilation_cache", True)
@@ -129,8 +136,8 @@ def _starts(trainer: Trainer, tell: Callable[[str], None]) -> tuple[float, float
             for stage in ("cold start", "warm start"):
                 tell(stage)
                 _forget_programs()
-                fresh = dataclasses.replace(trainer)
                 start = time.perf_counter()
+                fresh = _trainer(config, objective)
                 jax.block_until_ready(fresh.advance(fresh.init(), 1))
                 seconds.append(time.perf_counter() - start)
             return seconds[0], seconds[1]

@@ -237,6 +237,6 @@ def _lines(document: dict[str, Any], first: "Measurement") -> Iterator[str]:
     jaxmarl = f", JaxMARL's own loop {stepping['jaxmarl']:,.0f}" if stepping["jaxmarl"] else ""
     yield f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}"
     if document["peak_memory_bytes"]:
-        yield f"peak memory of the process: {document['peak_memory_bytes'] / 1e6:,.0f} MB"
+        yield f"peak memory: {document['peak_memory_bytes'] / 1e6:,.0f} MB"
     about = document["machine"]
     yield f"{about['processor']}, {about['cores']} cores, jax {about['jax']}"
