@@ -14,6 +14,10 @@ MOST_BYTES = 10_000_000
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
+class _KeyTwice(yaml.constructor.ConstructorError):
+    """A key is given twice."""
+
+
 class _StrictLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice instead of keeping the last."""
 
@@ -23,9 +27,7 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable) or key in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"key {shown(key)} twice", problem_mark=key_node.start_mark
-                )
+                raise _KeyTwice(problem=f"has the key {shown(key)} twice", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -68,7 +70,6 @@ def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = f" near line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None)
-        reason = f" ({problem})" if problem else ""
-        raise InputError(f"{where}: not valid YAML{place}{reason}; write lines like '{example}'") from None
+        place = f"line {mark.line + 1}" if mark else "it"
+        problem = error.problem if isinstance(error, _KeyTwice) else "is no YAML"
+        raise InputError(f"{where}: {place} {problem}; write lines like '{example}'") from None

@@ -6,13 +6,15 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from rpax.cli.main import main
-from rpax.environments import registry
+from rpax.environments import own_files, registry
+from rpax.runs.config import TrainConfig
+from rpax.runs.prepare import prepare
 
 
 class Wrong(NamedTuple):
@@ -29,6 +31,7 @@ class Wrong(NamedTuple):
 AT = ["train", "at-rpg", "matrix/figure-2"]
 AD = ["train", "ad-rpg", "matrix/figure-2"]
 STORM = ["train", "sp", "storm"]
+BENCH = ["bench", "sp", "storm"]
 CUSTOM = ["train", "at-rpg", "matrix/custom", "--payoffs"]
 ATTACK = ["train", "ap", "matrix/figure-2", "--exact", "--updates", "1", "--victim"]
 
@@ -47,6 +50,9 @@ COMMANDS_AND_NAMES = [
     Wrong("no value for an option", [*AT, "--lookahead"], ("'--lookahead'", "see `rpax train --help`")),
     Wrong("something to list", ["list", "games"], ("games", "see `rpax list --help`")),
     Wrong("an unknown experiment", ["reproduce", "figure-3"], ("'figure-3'", "did you mean 'figure-13'?")),
+    Wrong("a file without the name it registers", ["train", "sp", "mine.py"], ("'mine.py'", "write mine.py:NAME")),
+    Wrong("a family of environments", ["train", "sp", "hanabi"], ("'hanabi'", "known: hanabi/3x3, hanabi/4x4")),
+    Wrong("a family and a slash", ["train", "sp", "overcooked/"], ("known: overcooked/cramped_room", "/custom; rpax")),
     Wrong("a benchmark of nothing", ["bench", "sp", "matrix/figure3"], ("'matrix/figure3'", "did you mean")),
 ]
 
@@ -108,6 +114,22 @@ TYPES = [
 SETTINGS = [
     Wrong("an unknown --set key", [*AT, "--set", "lookahed=3"], ("'lookahed'", "did you mean 'lookahead'?")),
     Wrong("--set without =", [*AT, "--set", "lookahead"], ("'lookahead' has no '='", "write --set lookahead=4")),
+    Wrong("--set to nothing", [*AT, "--set", "updates="], ("updates: the value is empty", "lookahead=4")),
+    Wrong(
+        "options that are no mapping",
+        [*AT, "--set", "environment_options=5", "--option", "horizon=4"],
+        ("environment_options 5", "a mapping like {horizon: 20}"),
+    ),
+    Wrong(
+        "options in a file that are no mapping",
+        [*AT, "--config", "FILES/options.yaml", "--option", "horizon=4"],
+        ("environment_options 5", "a mapping like {horizon: 20}"),
+    ),
+    Wrong(
+        "a mapping for a name",
+        [*AT, "--config", "FILES/network.yaml", "--set", "network={a: 1}"],
+        ("network {'a': 1}", "give one of"),
+    ),
     Wrong("--set without YAML", [*AT, "--set", "hidden_sizes=["], ("'['", "like '[64, 64]'")),
     Wrong("--set to a day that never was", [*AT, "--set", "seed=2001-99-99"], ("'2001-99-99'", "quote")),
     Wrong("--set to the wrong type", [*AT, "--set", "lookahead=four"], ("lookahead 'four'", "a whole number")),
@@ -120,7 +142,7 @@ SETTINGS = [
     Wrong("an unknown key in a file", [*AT, "--config", "FILES/unknown.yaml"], ("'lookahed'", "mean 'lookahead'?")),
     Wrong("a key twice in a file", [*AT, "--config", "FILES/twice.yaml"], ("'lookahead' twice", "write lines like")),
     Wrong("a list for a file", [*AT, "--config", "FILES/list.yaml"], ("[1, 2]", "write lines like 'lookahead: 4'")),
-    Wrong("a file that is no YAML", [*AT, "--config", "FILES/broken.yaml"], ("near line 2", "write lines like")),
+    Wrong("a file that is no YAML", [*AT, "--config", "FILES/broken.yaml"], ("line 2 is no YAML", "write lines like")),
     Wrong("a file that is no text", [*AT, "--config", "FILES/binary.yaml"], ("binary.yaml", "not UTF-8 text")),
     Wrong(
         "the wrong type in a file", [*AT, "--config", "FILES/type.yaml"], ("discount 'high'", "a number from 0 to 1")
@@ -144,6 +166,20 @@ COMBINATIONS = [
         ("population", "edges of"),
     ),
     Wrong("an option of a shown file", ["show", "FILES/good.yaml", "--sides", "both"], ("sides", "write it into")),
+    Wrong(
+        "convolutions of another network",
+        [*STORM, "--channels", "8"],
+        ("channels has no effect with network mlp", "give --network cnn"),
+    ),
+    Wrong("memory of another network", [*STORM, "--memory-units", "8"], ("memory_units has no", "--network gru")),
+    *[
+        Wrong(
+            f"{setting} of plain steps",
+            [*STORM, f"--{setting.replace('_', '-')}", value],
+            (f"{setting} has no effect with base_update pg", "leave it out or give --base-update ppo"),
+        )
+        for setting, value in (("ppo_epochs", "2"), ("ppo_minibatches", "2"), ("ppo_clip", "0.1"))
+    ],
     Wrong("a sink without its package", [*AT, "--sinks", "wandb"], ("wandb", "install rpax[wandb]")),
 ]
 
@@ -238,7 +274,7 @@ OBJECTIVES = [
         ("a manipulator that shapes nobody", "shapes.yaml", ("manipulator", "add shapes=")),
         ("no edges", "no-edges.yaml", ("'edges' is missing", "add it")),
         ("edges that are no list", "edges.yaml", ("edges 5", "must be a list")),
-        ("broken YAML", "broken.yaml", ("near line 2", "write lines like")),
+        ("broken YAML", "broken.yaml", ("line 2 is no YAML", "write lines like")),
         ("a key twice", "twice-agents.yaml", ("'agents' twice", "write lines like")),
         ("text only", "text.yaml", ("'self-play'", "a mapping with the keys")),
     ]
@@ -253,6 +289,7 @@ PLACES = [
     Wrong("nothing to resume", ["resume", "nowhere"], ("nowhere does not exist", "that `rpax train` wrote")),
     Wrong("no run to resume", ["resume", "FILES"], ("has no config.yaml", "that `rpax train` wrote")),
     Wrong("a file to resume", ["resume", "FILES/good.yaml"], ("good.yaml", "that `rpax train` wrote")),
+    Wrong("a file to replay", ["replay", "FILES/good.yaml"], ("good.yaml is a file", "that `rpax train` wrote")),
     Wrong("no run to certify", ["certify", "FILES"], ("has no config.yaml", "that `rpax train` wrote")),
     Wrong("nothing to certify", ["certify"], ("Missing from rpax certify", "see `rpax certify --help`")),
     Wrong("a run to certify before it has ended", ["certify", "FILES/unfinished"], ("no policies yet", "rpax resume")),
@@ -313,6 +350,19 @@ DEEP = [
     ),
     Wrong("a table of a deep game", [*STORM, "--network", "tabular"], ("network 'tabular'", "use 'mlp'")),
     Wrong("convolutions without images", [*STORM, "--network", "cnn"], ("'cnn'", "use 'mlp'")),
+    Wrong("an option that is empty", [*STORM, "--option", "coins="], ("coins: the value is empty", "horizon=40")),
+    Wrong("a benchmark of an option out of range", [*BENCH, "--option", "horizon=1"], ("horizon 1", "from 3")),
+    Wrong(
+        "a benchmark of an attack on nobody",
+        ["bench", "ap", "storm", "--victim", "nowhere:victim"],
+        ("nowhere", "that `rpax train` wrote"),
+    ),
+    Wrong("a benchmark's preset", [*BENCH, "--preset", "fast"], ("--preset", "presets are for `rpax train`")),
+    Wrong(
+        "a replay of a game that is not drawn",
+        ["replay", "FILES/undrawn", "--out", "new/pictures"],
+        ("own/fine' does not draw itself", "give it a method render"),
+    ),
     Wrong("a replay of no run", ["replay", "nowhere"], ("nowhere", "that `rpax train` wrote")),
 ]
 
@@ -328,6 +378,8 @@ KITCHENS = [
         [*DRAWN, "layout=FILES/far-station.txt"],
         ("no agent can stand next to the delivery at line 2, column 7", "put floor beside it"),
     ),
+    Wrong("a layout in no text file", [*DRAWN, "layout=/some/dir"], ("'/some/dir'", "whose name ends in .txt")),
+    Wrong("a layout that is empty", [*DRAWN, "layout="], ("layout: the value is empty", "horizon=40")),
     Wrong("a layout file that is none", [*DRAWN, "layout=FILES/none.txt"], ("none.txt", "check the path")),
     Wrong("shaping of no kind", [*COOKING, "shaping=jaxmrl"], ("shaping 'jaxmrl'", "did you mean 'jaxmarl'?")),
     Wrong("cooking for no time", [*COOKING, "horizon=0"], ("horizon 0", "give 1 or more")),
@@ -340,8 +392,22 @@ KITCHENS = [
     Wrong("no such size of Hanabi", ["train", "sp", "hanabi/9x9"], ("'hanabi/9x9'", "did you mean 'hanabi/")),
 ]
 
+OWN_FILES = [
+    Wrong(f"{command}: {what}", [command, "sp", f"FILES/own.py:own/{name}"], (f"own/{name}': {method} raised {error}",))
+    for command, what, name, method, error in [
+        ("train", "a step that fails", "step", "step", "AttributeError: "),
+        ("train", "a reset that fails", "reset", "reset", "ZeroDivisionError: division by zero"),
+        ("train", "observations that fail", "observe", "observe", "KeyError: 'seen'"),
+        ("train", "legal actions that fail", "legal_actions", "legal_actions", "IndexError"),
+        ("train", "a factory that fails", "factory", "its factory", "ValueError: of two"),
+        ("train", "another library's game that fails", "adapted", "its reset", "ZeroDivisionError"),
+        ("bench", "a step that fails", "step", "step", "AttributeError: "),
+    ]
+]
+
 CASES = [
     *DEEP,
+    *OWN_FILES,
     *KITCHENS,
     *COMMANDS_AND_NAMES,
     *VALUES,
@@ -363,6 +429,8 @@ TEXTS = {
     "type.yaml": "discount: high\n",
     "range.yaml": "discount: 1.5\n",
     "choice.yaml": "preset: slow\n",
+    "options.yaml": "environment_options: 5\n",
+    "network.yaml": "network: mlp\n",
     "good.yaml": "agents: {a: base}\nedges: [{learner: a, beneficiary: a, partner: a}]\n",
     "agent.yaml": "agents: {victim: base}\nedges: [{learner: victim, beneficiary: victim, partner: vicitm}]\n",
     "edge-key.yaml": "agents: {a: base}\nedges: [{learner: a, beneficiary: a, partner: a, wieght: 1}]\n",
@@ -388,6 +456,68 @@ TEXTS = {
     "no-pot.txt": "WWWWW\nOA AO\nW   W\nWBWXW\n",
     "far-station.txt": "WWPWWWW\nOA AOWX\nW   WWW\nWBWWWWW\n",
     "garbage.safetensors": "these are no tensors\n",
+    "own.py": """
+import jax.numpy as jnp
+import rpax
+
+
+class Fine(rpax.Environment):
+    spaces = (rpax.SeatSpace((2,), 3), rpax.SeatSpace((2,), 3))
+    horizon = 2
+
+    def __init__(self, name):
+        self.name = name
+
+    def reset(self, key):
+        return {"time": jnp.zeros((), jnp.int32)}
+
+    def step(self, key, state, actions):
+        return rpax.Transition({"time": state["time"] + 1}, jnp.ones(2), state["time"] >= 1)
+
+    def observe(self, state):
+        return jnp.ones(2), jnp.ones(2)
+
+
+class Step(Fine):
+    def step(self, key, state, actions):
+        return state.time
+
+
+class Reset(Fine):
+    def reset(self, key):
+        return 1 / 0
+
+
+class Observe(Fine):
+    def observe(self, state):
+        return state["seen"]
+
+
+class LegalActions(Fine):
+    def legal_actions(self, state):
+        raise IndexError
+
+
+class Adapted:
+    agents, max_steps = ("a", "b"), 2
+    step = action_space = observation_space = print
+
+    def reset(self, key):
+        return 1 / 0
+
+
+def fails(name):
+    raise ValueError("of two\\nlines")
+
+
+rpax.register("own/fine", Fine)
+rpax.register("own/step", Step)
+rpax.register("own/reset", Reset)
+rpax.register("own/observe", Observe)
+rpax.register("own/legal_actions", LegalActions)
+rpax.register("own/adapted", lambda name: Adapted())
+rpax.register("own/factory", fails)
+""",
 }
 
 
@@ -405,7 +535,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, finished_run: pathlib.Path) 
     }.items():
         np.save(folder / name, array, allow_pickle=True)
     runs = ["finished", "unfinished", "flipped", "truncated", "no-manifest", "broken-manifest", "newer"]
-    for name in [*runs, "other-network", "broken-config", "broken-results"]:
+    for name in [*runs, "other-network", "broken-config", "broken-results", "undrawn"]:
         shutil.copytree(finished_run, folder / name, ignore=shutil.ignore_patterns("plots"))
     _damage_runs(folder)
     _damage_policies(folder)
@@ -428,6 +558,8 @@ def _damage_runs(folder: pathlib.Path) -> None:
     newer.write_text(json.dumps(json.loads(newer.read_text()) | {"schema": 99, "rpax": "9.0"}))
     config = folder / "other-network" / "config.yaml"
     config.write_text(config.read_text().replace("network: tabular", "network: mlp"))
+    config = folder / "undrawn" / "config.yaml"
+    config.write_text(config.read_text().replace("matrix/figure-2", f"{folder}/own.py:own/fine"))
     config = folder / "broken-config" / "config.yaml"
     config.write_text(config.read_text().replace("lookahead:", "lookahed:"))
     (folder / "broken-results" / "results.json").write_text('{"status": "finished", "update": 4')
@@ -462,7 +594,10 @@ def test_wrong_input_is_one_line_that_names_value_and_remedy_and_changes_nothing
     case: Wrong, files, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(registry.ENVIRONMENTS, "mine/walk", registry.Entry("not a table", "nowhere:nothing"))
+    walk = registry.Entry("not a table", "nowhere:nothing")
+    monkeypatch.setattr(registry, "ENVIRONMENTS", registry.ENVIRONMENTS | {"mine/walk": walk})
+    monkeypatch.setattr(own_files, "_registered_by", {})
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
     reads_files = any("FILES" in argument for argument in case.arguments)
     before = contents(files) if reads_files else {}
@@ -470,7 +605,7 @@ def test_wrong_input_is_one_line_that_names_value_and_remedy_and_changes_nothing
     status = main([argument.replace("FILES", str(files)) for argument in case.arguments])
 
     output = capsys.readouterr()
-    lines = [line for line in output.err.splitlines() if line.strip()]
+    lines = output.err.splitlines()
     assert status == 2, output.err
     assert output.out == ""
     assert len(lines) == 1, lines
@@ -478,11 +613,58 @@ def test_wrong_input_is_one_line_that_names_value_and_remedy_and_changes_nothing
     for part in case.says:
         assert part in lines[0]
     assert (contents(files) if reads_files else {}) == before
-    assert not [path for path in tmp_path.rglob("*") if path != tmp_path / "runs"], "something was left behind"
+    assert not list(tmp_path.rglob("*")), "something was left behind"
 
 
 def test_the_table_has_no_kind_twice():
     assert len(set(ids(CASES))) == len(CASES) >= 45
+
+
+NO_MEMORY = {
+    "JAX": (
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.\nallocation: 1"),
+        "Out of memory allocating 99 bytes",
+    ),
+    "NumPy": (MemoryError("Unable to allocate 9. GiB for an array"), "Unable to allocate 9. GiB for an array"),
+    "Python": (MemoryError(), "no more can be had"),
+}
+
+
+@pytest.mark.parametrize("whose", list(NO_MEMORY))
+def test_too_little_memory_is_one_line_and_leaves_no_run_directory(whose, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    error, lacking = NO_MEMORY[whose]
+
+    def save(folder: pathlib.Path, state: Any, update: int) -> None:
+        folder.mkdir()
+        raise error
+
+    monkeypatch.setattr("rpax.runs.session.save_checkpoint", save)
+    assert main([*AT, "--exact", "--updates", "1", "--out", "new/run", "--quiet"]) == 2
+    assert capsys.readouterr().err == f"rpax: not enough memory ({lacking}); lower --envs, --steps or --seeds\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_went_wrong_in_rpax_itself_keeps_its_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rpax.runs.session.make_problem", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main([*AT, "--exact", "--updates", "1", "--quiet"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_that_were_there_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert main(["train", "sp", "storm", "--option", "horizon=1", "--updates", "1"]) == 2
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
+
+
+def test_settings_that_have_an_effect_are_taken():
+    ppo = {"base_update": "ppo", "ppo_epochs": 2, "ppo_minibatches": 2, "ppo_clip": 0.1}
+    for settings in (ppo, {"network": "gru", "memory_units": 8}):
+        complete, _ = prepare(TrainConfig("sp", "storm", **settings))
+        assert {name: getattr(complete, name) for name in settings} == settings
 
 
 def test_json_mode_keeps_stdout_empty_for_wrong_input(tmp_path, monkeypatch, capsys):

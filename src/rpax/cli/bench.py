@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -32,6 +32,10 @@ class Command:
       rpax bench at-rpg matrix/figure-2 --lookahead 1 2 4 --envs 128 4096 --manipulator-gradient both
       rpax bench ad-rpg overcooked/coord_ring --envs 16 64
     """
+
+    elsewhere: ClassVar[dict[str, str]] = {
+        "--preset": "its defaults are fixed and listed by `rpax bench --help`; presets are for `rpax train`"
+    }
 
     algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
     """Name of a catalogue algorithm (see `rpax list`), or a YAML file with an objective of your own."""
@@ -87,7 +91,14 @@ class Command:
         from rpax.benchmark.machine import machine, peak_memory_bytes
         from rpax.benchmark.measure import measure
         from rpax.benchmark.stepping import stepping_speed
-        from rpax.runs.session import make_environment
+        from rpax.runs.session import make_environment, resolve_fixed
+        from rpax.training.setup import make_problem
+
+        # Before anything is measured, which takes minutes, for what is wrong with any of the cases.
+        environment = make_environment(cases[0][0])
+        fixed = resolve_fixed(*cases[0], environment, {})
+        for config, objective in cases:
+            make_problem(config, objective, environment, fixed)
 
         def tell(stage: str) -> None:
             say(f"  {stage}", quiet=self.quiet)
@@ -110,7 +121,7 @@ class Command:
             "machine": machine(),
             "repetitions": self.repetitions,
             **dataclasses.asdict(measured[0]),
-            "stepping": stepping_speed(make_environment(first), self.repetitions)._asdict(),
+            "stepping": stepping_speed(environment, self.repetitions)._asdict(),
             "peak_memory_bytes": peak_memory_bytes(),
             "cases": [
                 {**dataclasses.asdict(case), "config": config_to_dict(config)}

@@ -61,11 +61,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
-    except RuntimeError as error:
-        if type(error).__name__ != "NonFiniteError":
+    except (RuntimeError, MemoryError) as error:
+        if type(error).__name__ == "NonFiniteError":
+            print(f"rpax: {error}", file=sys.stderr)
+            return NON_FINITE
+        lacking = _lacking_memory(error)
+        if lacking is None:
             raise
-        print(f"rpax: {error}", file=sys.stderr)
-        return NON_FINITE
+        print(f"rpax: not enough memory ({lacking}); lower --envs, --steps or --seeds", file=sys.stderr)
+        return WRONG_INPUT
+
+
+def _lacking_memory(error: Exception) -> str | None:
+    """What could not be had, if that is what went wrong: in Python, NumPy or JAX, which raises a RuntimeError."""
+    code, _, reason = str(error).partition(": ")
+    if isinstance(error, MemoryError):
+        reason = str(error)
+    elif code != "RESOURCE_EXHAUSTED":
+        return None
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else "no more can be had"
 
 
 def console() -> None:

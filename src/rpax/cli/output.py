@@ -30,8 +30,10 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 @contextlib.contextmanager
 def progress_bar(description: str, *, quiet: bool) -> Iterator[Callable[[int, int, Sequence[Any]], None]]:
-    """A progress bar on stderr, as the callback that ``rpax.train`` takes; nothing when quiet."""
-    if quiet:
+    """A progress bar on stderr, as the callback that ``rpax.train`` takes; nothing when quiet or no
+    terminal shows it."""
+    # Of a bar that moves, a file would keep an empty line.
+    if quiet or not sys.stderr.isatty():
         yield lambda update, until, rows: None
         return
     from rich.console import Console

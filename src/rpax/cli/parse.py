@@ -21,6 +21,8 @@ _FRAME, _RULE = re.compile("^[\u2500-\u257f]|[\u2500-\u257f]$"), re.compile("[\u
 def parse(command: type[Command], verb: str, arguments: Sequence[str]) -> Command:
     """An instance of the dataclass ``command`` from command-line arguments.
 
+    Its ``elsewhere``, where there is one, says what to do instead of giving options that other commands take.
+
     Raises:
         InputError: the arguments are wrong.
         SystemExit: 0, after ``--help``.
@@ -30,7 +32,8 @@ def parse(command: type[Command], verb: str, arguments: Sequence[str]) -> Comman
     for name in written:
         # Known before tyro sees it, so that the nearest option can be proposed; tyro's own text is a box of lines.
         if name not in [*options, "--help"]:
-            raise InputError(f"option {name} is unknown to 'rpax {verb}'; {suggestion(name, [*options, '--help'])}")
+            remedy = getattr(command, "elsewhere", {}).get(name) or suggestion(name, [*options, "--help"])
+            raise InputError(f"option {name} is unknown to 'rpax {verb}'; {remedy}")
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -70,17 +71,20 @@ class Command:
         run = load(self.run_dir)
         pairings = [_parse_pairing(run, text) for text in self.pairing]
         seed = run.config.seed_list[0] if self.run_seed is None else self.run_seed
+        from rpax.folders import no_empty_folders
         from rpax.reports.moving_picture import check_writable
-        from rpax.reports.replay import Player, check_numbers
+        from rpax.reports.replay import Player, check_draws, check_numbers
         from rpax.runs.session import make_environment
 
         check_numbers(self.episodes, self.seed, self.fps, self.scale)
         agents = {name: run.agent(name, seed) for name in _needed(run, pairings)}
         pairings = _playable(agents, pairings)
-        out = self.out or self.run_dir / "replays"
-        check_writable(out, self.format)
         player = Player(make_environment(run.config), greedy=self.greedy)
-        replays = [self._replay(run, player, (agents[a], agents[b]), seed, out) for a, b in dict.fromkeys(pairings)]
+        check_draws(player.environment)
+        out = self.out or self.run_dir / "replays"
+        with no_empty_folders(out):
+            check_writable(out, self.format)
+            replays = [self._replay(run, player, (agents[a], agents[b]), seed, out) for a, b in dict.fromkeys(pairings)]
         if self.json:
             shared = {"run_dir": str(self.run_dir), "environment": run.config.environment, "run_seed": seed}
             print_json({**shared, "seed": self.seed, "greedy": self.greedy, "replays": replays})
@@ -146,7 +150,7 @@ def _progress(description: str, total: int, *, quiet: bool) -> Any:
 
     @contextlib.contextmanager
     def bar() -> Iterator[Callable[[int], None]]:
-        if quiet:
+        if quiet or not sys.stderr.isatty():
             yield lambda done: None
             return
         from rich.console import Console

@@ -31,10 +31,14 @@ class Command:
 
     def run(self) -> int:
         """Resume."""
-        from rpax.runs.run import resume
+        from rpax.runs.run import load, reopen
 
-        with progress_bar(str(self.run_dir), quiet=self.quiet) as progress:
-            run = resume(self.run_dir, until=self.until, minutes=self.minutes, progress=progress)
+        session = reopen(self.run_dir, until=self.until, minutes=self.minutes)
+        if session is None:
+            run = load(self.run_dir)
+        else:
+            with progress_bar(str(self.run_dir), quiet=self.quiet) as progress:
+                run = session.run(progress)
         if self.json:
             print_json(run.to_dict())
         else:

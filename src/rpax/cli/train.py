@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import tyro
 
 from rpax.cli.output import print_json, print_run, progress_bar, say
-from rpax.errors import InputError
 from rpax.runs.config import FIELDS, TrainConfig, config_from_dict, parse_assignments, parse_options, read_settings
 
 
@@ -64,7 +63,7 @@ class Command(TrainConfig):
         """The configuration asked for: file ← --set ← options."""
         values: dict[str, Any] = read_settings(self.config) if self.config else {}
         for name, value in parse_assignments(self.set).items():
-            values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
+            values[name] = {**values.get(name, {}), **value} if name == "environment_options" else value
         if self.option:
             values["environment_options"] = {**values.get("environment_options", {}), **parse_options(self.option)}
         names = {name for name in ("algorithm", "environment") if getattr(self, name)}
@@ -83,13 +82,13 @@ class Command(TrainConfig):
             from rpax.runs.session import Session
 
             session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
-        except InputError:
+            # Not before: whether the fixed agents fit is known only now.
+            say(f"run directory: {directory.path}", quiet=self.quiet)
+            with progress_bar(f"{objective.name} on {config.environment}", quiet=self.quiet) as progress:
+                run = session.run(progress)
+        except Exception:
             directory.discard_if_untrained()
             raise
-        # Not before: whether the fixed agents fit is known only now.
-        say(f"run directory: {directory.path}", quiet=self.quiet)
-        with progress_bar(f"{objective.name} on {config.environment}", quiet=self.quiet) as progress:
-            run = session.run(progress)
         if self.json:
             print_json(run.to_dict())
         else:

@@ -1,10 +1,11 @@
 """Environments that a file or module of the user's registers, named together with it: ``my_game.py:mine/meeting``."""
 
+import contextlib
 import importlib
 import importlib.util
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from rpax.errors import InputError, shown, suggestion
@@ -42,6 +43,22 @@ def registered_by(source: str, member: str, table: Mapping[str, Registered]) -> 
         hint = suggestion(member, list(found)) if found else "call rpax.register where it is imported, not under main"
         raise InputError(f"{_called(source)} registers no environment {shown(member)}; {hint}")
     return found[member]
+
+
+@contextlib.contextmanager
+def running(what: str) -> Iterator[None]:
+    """The user's own code, of which ``what`` says where it is, runs in the block; it can raise anything.
+
+    Raises:
+        InputError: it does: names what it raised, in one line.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{what} raised {type(error).__name__}{f': {reason}' if reason else ''}") from error
 
 
 def _called(source: str) -> str:

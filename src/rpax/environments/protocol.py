@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt32
 from jaxtyping import Key as TypedKey
 
+from rpax.environments.own_files import running
 from rpax.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -235,25 +236,31 @@ def check_environment(environment: Environment) -> None:
     """Whether an environment keeps to the protocol. Its methods are traced once, and nothing is computed.
 
     Raises:
-        InputError: it does not; names the attribute or method, what was found and what is expected.
+        InputError: it does not; names the attribute or method, what was found and what is expected, or what the method
+            raised.
     """
     _check_attributes(environment)
     _check_arguments(environment)
     what, spaces = f"environment '{environment.name}'", environment.spaces
     # As training calls them, so that it finds them traced.
     key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
-    state = jax.eval_shape(environment.traced_rules.reset, key)
+    with running(f"{what}: reset"):
+        state = jax.eval_shape(environment.traced_rules.reset, key)
 
     def watch(state: State) -> None:
         shapes = [space.observation_shape for space in spaces]
-        _check_pair(f"{what}: observe", environment.observe(state), shapes)
-        legal = environment.legal_actions(state)
+        with running(f"{what}: observe"):
+            seen = environment.observe(state)
+        _check_pair(f"{what}: observe", seen, shapes)
+        with running(f"{what}: legal_actions"):
+            legal = environment.legal_actions(state)
         if legal is not None:
             counts = [(space.num_actions,) for space in spaces]
             _check_pair(f"{what}: legal_actions", legal, counts, "truth values (bool)")
 
     jax.eval_shape(watch, state)
-    jax.eval_shape(environment.traced_rules.step, key, state, jax.ShapeDtypeStruct((2,), jnp.int32))
+    with running(f"{what}: step"):
+        jax.eval_shape(environment.traced_rules.step, key, state, jax.ShapeDtypeStruct((2,), jnp.int32))
 
 
 def _check_attributes(environment: Environment) -> None:

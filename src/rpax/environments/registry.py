@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpax.environments.jaxmarl.layouts import CLASSIC
 from rpax.environments.jaxmarl.load import layout_names
-from rpax.environments.own_files import SEPARATOR, registered_by
+from rpax.environments.own_files import SEPARATOR, registered_by, running
 from rpax.errors import InputError, shown, suggestion
 
 if TYPE_CHECKING:
@@ -129,11 +129,18 @@ def check_environment_name(name: str) -> Entry:
         return registered_by(source, member, ENVIRONMENTS)
     entry = _find(name) if isinstance(name, str) else None
     if entry is None:
-        hint = (
-            f"{suggestion(str(name), _names_like(str(name)))}; rpax.register makes your own known, as my_game.py:NAME"
-        )
-        raise InputError(f"environment {shown(name)} is unknown; {hint}")
+        raise InputError(f"environment {shown(name)} is unknown; {_remedy(str(name))}")
     return entry
+
+
+def _remedy(name: str) -> str:
+    """What to write instead of an unknown ``name``: what was probably meant, or all that is known."""
+    if name.endswith(".py"):
+        return f"to name what a file registers, write {name}{SEPARATOR}NAME"
+    known = _names_like(name)
+    is_family = name.rstrip("/") in {other.partition("/")[0] for other in known}
+    hint = f"known: {', '.join(known)}" if is_family else suggestion(name, known)
+    return hint if hint.endswith("?") else f"{hint}; rpax.register makes your own known, as my_game.py{SEPARATOR}NAME"
 
 
 def _find(name: str) -> Entry | None:
@@ -148,10 +155,9 @@ def _find(name: str) -> Entry | None:
 def _names_like(name: str) -> list[str]:
     """What could have been meant: the members of the family that ``name`` belongs to, or every registered name."""
     family = name.partition("/")[0]
-    if family not in FAMILIES:
-        return list(ENVIRONMENTS)
-    listed = [known for known in ENVIRONMENTS if known.startswith(f"{family}/")]
-    return list(dict.fromkeys([*listed, *(f"{family}/{member}" for member in FAMILIES[family][1]())]))
+    listed = [known for known in ENVIRONMENTS if known.partition("/")[0] == family]
+    more = FAMILIES[family][1]() if family in FAMILIES else ()
+    return list(dict.fromkeys([*listed, *(f"{family}/{member}" for member in more)])) or list(ENVIRONMENTS)
 
 
 def make(name: str, **options: object) -> "Environment":
@@ -179,7 +185,9 @@ def make(name: str, **options: object) -> "Environment":
         for option in entry.needs:
             if option not in options:
                 raise InputError(f"environment '{name}' needs the option '{option}'; give {option}=…")
-        environment = _as_environment(factory(name, **options), name)
+        with running(f"environment '{name}': its factory"):
+            made = factory(name, **options)
+        environment = _as_environment(made, name)
     # So that a run directory can say how its environment was made; the factory may have read files.
     environment.made_with = {**options, **environment.made_with}
     return environment

@@ -14,6 +14,7 @@ from PIL import Image
 
 from rpax.environments.protocol import Environment, Key, State
 from rpax.errors import InputError, shown
+from rpax.folders import no_empty_folders
 from rpax.policies import categorical
 from rpax.reports.drawing import FAINT, INK, MUTED, SEAT_COLOURS, Canvas, text_width
 from rpax.reports.moving_picture import FORMATS, FPS, check_range, check_writable, write_moving_picture
@@ -254,12 +255,8 @@ class Replay:
             for episode, written in zip(self.episodes, self.captions(), strict=True)
             for t, (state, caption) in enumerate(zip(episode.states, written, strict=True))
         ]
-        try:
-            first = self.environment.render(every[0][0])
-        except NotImplementedError:
-            raise InputError(
-                f"environment '{self.environment.name}' does not draw itself; give it a method render(state)"
-            ) from None
+        check_draws(self.environment)
+        first = self.environment.render(every[0][0])
         layout = make_layout([caption for _, caption, _ in every], (first.shape[0], first.shape[1]))
         return Frames(self.environment, tuple(every), layout, scale)
 
@@ -348,10 +345,12 @@ def replay(
     check_numbers(episodes, seed, fps, scale)
     agents = (run.agent(pairing[0], run_seed), run.agent(pairing[1], run_seed))
     check_seats(agents)
-    check_writable(path.parent, path.suffix.removeprefix("."))
     player = Player(make_environment(run.config), greedy=greedy)
-    played = Replay.play(player, agents, title_of(run, run_seed), episodes=episodes, seed=seed)
-    write_moving_picture(path, played.frames(scale), fps)
+    check_draws(player.environment)
+    with no_empty_folders(path.parent):
+        check_writable(path.parent, path.suffix.removeprefix("."))
+        played = Replay.play(player, agents, title_of(run, run_seed), episodes=episodes, seed=seed)
+        write_moving_picture(path, played.frames(scale), fps)
     return played
 
 
@@ -373,6 +372,16 @@ def check_numbers(episodes: int, seed: int, fps: float, scale: float) -> None:
             raise InputError(f"{name} {shown(value)} is not allowed; give a whole number from {least} to {most}")
     check_range("fps", fps, *FPS)
     check_range("scale", scale, *SCALE)
+
+
+def check_draws(environment: Environment) -> None:
+    """Refuse an environment without a method ``render`` of its own.
+
+    Raises:
+        InputError: it has none.
+    """
+    if getattr(environment.render, "__func__", None) is Environment.render:
+        raise InputError(f"environment '{environment.name}' does not draw itself; give it a method render(state)")
 
 
 def check_seats(agents: tuple[Agent, Agent]) -> None:

@@ -293,8 +293,9 @@ def _rule_broken(name: str, value: Any) -> str | None:
     if name in ("exact", "normalize"):
         return None if isinstance(value, bool) else _FLAG
     if name == "environment_options":
-        plain = isinstance(value, dict) and _is_plain(value)
-        return None if plain else "options that YAML can hold: numbers, text, lists and mappings"
+        if not isinstance(value, dict):
+            return "a mapping like {horizon: 20}"
+        return None if _is_plain(value) else "options that YAML can hold: numbers, text, lists and mappings"
     if name in ("hidden_sizes", "channels"):
         sizes = isinstance(value, tuple) and value and all(type(v) is int and 1 <= v <= _MOST_UNITS for v in value)
         return None if sizes else f"a list of layer widths like {'64 64' if name == 'hidden_sizes' else '32 32'}"
@@ -349,6 +350,8 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
     for name in content:
         if name not in FIELDS:
             raise InputError(f"config file {path}: key {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")
+    if "environment_options" in content:  # to which options given elsewhere are added
+        _check("environment_options", content["environment_options"])
     return dict(content)
 
 
@@ -367,6 +370,8 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
         if name not in FIELDS:
             raise InputError(f"--set key {shown(name)} is unknown; {suggestion(name, FIELDS)}")
         if not dot:
+            if name == "environment_options":
+                _check(name, value)
             values[name] = value
         elif name == "environment_options":
             values.setdefault(name, {})[option] = value
@@ -390,6 +395,8 @@ def _assignment(assignment: str, option: str, example: str) -> tuple[str, Any]:
     name = name.strip()
     if not equals:
         raise InputError(f"{option} {shown(assignment)} has no '='; write {option} {example}")
+    if not text.strip():
+        raise InputError(f"{option} {name}: the value is empty; write one, as in {option} {example}")
     if "\n" in text.strip("\n"):  # a drawing, whose lines YAML would join
         return name, text
     try:

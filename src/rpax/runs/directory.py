@@ -26,6 +26,7 @@ import yaml
 
 from rpax._version import __version__
 from rpax.errors import InputError
+from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
@@ -57,6 +58,7 @@ class RunDirectory:
         self.policies = self.path / "policies"
         self.results = self.path / "results.json"
         self.plots = self.path / "plots"
+        self._made: list[pathlib.Path] = []
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: TrainConfig, objective: Objective) -> "RunDirectory":
@@ -71,6 +73,7 @@ class RunDirectory:
                 raise InputError(
                     f"run directory {run.path} exists and is not empty; choose another --out or `rpax resume` it"
                 )
+            run._made = missing_folders(run.path)
             run.path.mkdir(parents=True, exist_ok=True)
             run.write_config(config)
             save_objective(objective, run.objective)
@@ -90,14 +93,17 @@ class RunDirectory:
         """
         run = cls(path)
         if not run.config.is_file():
-            what = "has no config.yaml" if run.path.is_dir() else "does not exist"
+            what = (
+                "is a file" if run.path.is_file() else "has no config.yaml" if run.path.is_dir() else "does not exist"
+            )
             raise InputError(f"run directory {run.path} {what}; give the directory that `rpax train` wrote")
         return run
 
     def discard_if_untrained(self) -> None:
-        """Remove the directory if nothing was trained, so that a corrected attempt finds its way free."""
-        if not self.checkpoints.exists():
+        """Remove the directory if there is no checkpoint, so that a corrected attempt finds its way free."""
+        if not any(self.checkpoints.glob("update-*")):
             shutil.rmtree(self.path, ignore_errors=True)
+            remove_empty(self._made)
 
     def read_config(self) -> TrainConfig:
         """The complete configuration."""

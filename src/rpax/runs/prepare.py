@@ -24,6 +24,14 @@ ALGORITHM_OPTIONS = (
     "victim_self_play",
     "antagonist",
 )
+#: Setting -> the choice that decides whether it is read, and the one that reads it.
+_READ_BY_ONE = {
+    "channels": ("network", "cnn"),
+    "memory_units": ("network", "gru"),
+    "ppo_epochs": ("base_update", "ppo"),
+    "ppo_minibatches": ("base_update", "ppo"),
+    "ppo_clip": ("base_update", "ppo"),
+}
 #: The fixed agents that have a setting of their own.
 _FIXED = ("victim", "partner")
 
@@ -43,6 +51,7 @@ def prepare(
     """
     entry = check_environment_name(config.environment)
     complete = _check_environment_options(config.complete(tabular=entry.tabular), entry)
+    _check_used(complete, config, tabular=entry.tabular)
     complete = _check_entropy(complete, config)
     if config.exploring_starts is None and not isinstance(entry.factory, str):
         # A preset knows nothing of what a user's own environment offers.
@@ -68,6 +77,20 @@ def prepare(
     return complete, objective
 
 
+def _check_used(config: TrainConfig, asked: TrainConfig, *, tabular: bool) -> None:
+    """Refuse settings that were asked for and that nothing reads, unless they are what the preset says anyway.
+
+    Raises:
+        InputError: one of them is.
+    """
+    preset = dataclasses.replace(asked, **dict.fromkeys(_READ_BY_ONE)).complete(tabular=tabular)
+    for name, (choice, reader) in _READ_BY_ONE.items():
+        chosen = getattr(config, choice)
+        if getattr(config, name) != getattr(preset, name) and chosen != reader:
+            option = f"--{choice.replace('_', '-')} {reader}"
+            raise InputError(f"{name} has no effect with {choice} {chosen}; leave it out or give {option}")
+
+
 def _check_entropy(config: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """The configuration, once its entropy bonus falls from more to less.
 
@@ -76,7 +99,7 @@ def _check_entropy(config: TrainConfig, asked: TrainConfig) -> TrainConfig:
     if asked.entropy is not None and asked.entropy_start is None and asked.entropy_updates is None:
         return dataclasses.replace(config, entropy_start=asked.entropy, entropy_updates=0)
     if not config.entropy_updates:
-        if asked.entropy_start is not None:
+        if asked.entropy_start not in (None, 0.0, config.entropy):
             raise InputError(f"entropy_start {shown(asked.entropy_start)} needs entropy_updates, over which it falls")
     elif (config.entropy_start or 0.0) < (config.entropy or 0.0):
         raise InputError(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
     from rpax.evaluation.results import SeedResult
     from rpax.runs.agent import Agent
+    from rpax.runs.session import Session
     from rpax.runs.sinks import Row
 
 Progress = Callable[[int, int, "Sequence[Row]"], None]
@@ -153,7 +154,7 @@ def train(
     directory = None if out is None else RunDirectory.create(out, config, objective)
     try:
         return start(config, objective, directory, environment=environment, fixed=agents, progress=progress)
-    except InputError:
+    except Exception:
         if directory is not None:
             directory.discard_if_untrained()
         raise
@@ -226,6 +227,12 @@ def resume(
     Raises:
         InputError: no run directory, an unreadable checkpoint, or ``until`` before what is already done.
     """
+    session = reopen(path, until=until, minutes=minutes)
+    return load(path) if session is None else session.run(progress)
+
+
+def reopen(path: str | os.PathLike[str], *, until: int | None, minutes: float | None) -> "Session | None":
+    """The session in which a run goes on, or ``None`` where it has ended; arguments and errors are :func:`resume`'s."""
     directory = RunDirectory.open(path)
     config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
@@ -233,13 +240,13 @@ def resume(
     config = dataclasses.replace(config, updates=until or config.updates, minutes=minutes)
     results = directory.read_results()
     if results is not None and results["status"] == "finished" and results["update"] == config.updates:
-        return load(path)
+        return None
     from rpax.runs.session import Session
 
     session = Session.go_on(config, objective, directory)
     if until is not None:
         directory.write_config(config)
-    return session.run(progress)
+    return session
 
 
 def load(path: str | os.PathLike[str]) -> Run:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, Shaped
 
+from rpax.environments.own_files import running
 from rpax.environments.protocol import LONGEST_HORIZON, Environment, Key, SeatSpace, Transition
 from rpax.errors import InputError, shown
 
@@ -119,14 +120,18 @@ class AdaptedEnvironment(Environment):
     @in_32_bit
     def _trial(self) -> tuple[Any, Any]:
         """Shapes of what a reset and a step yield; nothing is computed."""
-        reset = jax.eval_shape(lambda key: strong(self.game.reset(key)), jax.random.key(0))
+        what = f"environment '{self.name}': its"
+        with running(f"{what} reset"):
+            reset = jax.eval_shape(lambda key: strong(self.game.reset(key)), jax.random.key(0))
         if not (isinstance(reset, tuple) and len(reset) == 2 and _has_both(reset[0], self._agents)):
             raise InputError(
                 f"environment '{self.name}': reset must return (observations, state), with observations of "
                 f"{' and '.join(map(repr, self._agents))} in a dict"
             )
         actions = dict.fromkeys(self._agents, jnp.zeros((), jnp.int32))
-        return reset, jax.eval_shape(lambda key, s: strong(self._step(key, s, actions)), jax.random.key(0), reset[1])
+        with running(f"{what} step"):
+            after = jax.eval_shape(lambda key, s: strong(self._step(key, s, actions)), jax.random.key(0), reset[1])
+        return reset, after
 
     def _check_trial(self, reset: Any, after: Any) -> None:
         what = f"environment '{self.name}': its step"

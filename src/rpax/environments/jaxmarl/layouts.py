@@ -64,6 +64,11 @@ def read_layout(source: object) -> str:
         isinstance(source, str) and "\n" not in source and source.strip().lower().endswith(".txt")
     ):
         source = _read_file(pathlib.Path(source if isinstance(source, pathlib.Path) else source.strip()))
+    elif isinstance(source, str) and "\n" not in source.strip():
+        raise InputError(
+            f"layout {shown(source)} is one line, and no file whose name ends in .txt; draw it in lines of "
+            f"{_LEGEND}, or name a .txt file"
+        )
     if isinstance(source, list | tuple) and all(isinstance(line, str) for line in source):
         source = "\n".join(source)
     if not isinstance(source, str):
