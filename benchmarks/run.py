@@ -22,6 +22,7 @@ SUITE = {
     "exact gradients": "at-rpg matrix/figure-2 --network tabular --exact --lookahead 1 2 4",
     "diversity": "ad-rpg matrix/figure-13 --envs 128",
     "Overcooked": "ad-rpg overcooked/coord_ring --envs 16 64",
+    "Overcooked, compilation": "ad-rpg overcooked/coord_ring --envs 16 --compilations 5",
     "Overcooked, 512 environments": "ad-rpg overcooked/coord_ring --envs 512",
     "Overcooked, self-play": "sp overcooked/coord_ring --envs 64 768",
     "STORM": "ad-rpg storm --envs 64 256",
@@ -42,9 +43,14 @@ FOLDER = pathlib.Path(__file__).parent / "results"
 
 
 def commit_of_checkout() -> str:
-    """The commit that is measured, ``-dirty`` if files were changed since."""
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=FOLDER).stdout.strip()
+    """The commit that is measured, ``-dirty`` if code was changed since."""
+
+    def of_git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], stdout=subprocess.PIPE, text=True, cwd=FOLDER.parent.parent)
+        return done.stdout.strip()
+
+    changed = of_git("status", "--porcelain", "--", "src", "benchmarks/*.py")
+    return of_git("describe", "--always") + ("-dirty" if changed else "")
 
 
 def main() -> None:

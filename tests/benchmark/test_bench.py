@@ -63,8 +63,10 @@ def test_clipped_steps_are_a_phase_and_missing_manipulators_are_none(capsys):
 
 
 def test_exact_training_of_an_attack_is_measured(capsys):
-    command = ("ap-rpg", "matrix/figure-2", "--exact", "--lookahead", "1", "2")
+    command = ("ap-rpg", "matrix/figure-2", "--exact", "--lookahead", "1", "2", "--compilations", "2")
     document, stages = bench(capsys, *command)
+    assert document["compilations"] == 2
+    assert document["compile_seconds"] > 0
     assert [case["lookahead"] for case in document["cases"]] == [1, 2]
     assert document["env_steps_per_second"] == 0
     assert document["host_overhead_seconds"] >= 0

@@ -95,6 +95,9 @@ VALUES = [
     Wrong("no layers", [*AT, "--hidden-sizes"], ("hidden_sizes ()", "like 64 64")),
     Wrong("one episode of evaluation", [*AT, "--evaluation-episodes", "1"], ("evaluation_episodes 1", "at least 2")),
     Wrong("no repetitions", ["bench", "sp", "matrix/figure-2", "--repetitions", "0"], ("repetitions 0", "at least 1")),
+    Wrong(
+        "no compilation", ["bench", "sp", "matrix/figure-2", "--compilations", "0"], ("compilations 0", "at least 1")
+    ),
 ]
 
 TYPES = [

@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -13,7 +14,7 @@ from rpax.benchmark.stopwatch import host_overhead, time_updates
 from rpax.objectives.edges import Objective
 from rpax.runs.config import TrainConfig
 from rpax.runs.session import make_environment, make_trainer, resolve_fixed
-from rpax.training.problem import Problem
+from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer
 
@@ -33,7 +34,7 @@ class Measurement:
         envs: parallel environments of each pairing.
         steps: steps of a chunk.
         manipulator_gradient: closed form or autodiff.
-        compile_seconds: tracing, lowering and compiling the update, nothing cached.
+        compile_seconds: tracing, lowering and compiling the update, nothing cached; median over the compilations.
         cold_start_seconds: from nothing in this process to the first update done, nothing cached.
         warm_start_seconds: the same with filled caches of compiled and traced programs.
         seconds_per_update: median over the repetitions, all seeds together.
@@ -67,6 +68,7 @@ def measure(
     objective: Objective,
     repetitions: int,
     *,
+    compilations: int = 1,
     phases: bool = True,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Measurement:
@@ -75,7 +77,8 @@ def measure(
     Args:
         config: what is measured.
         objective: the objective it names.
-        repetitions: how often everything is timed.
+        repetitions: how often everything but compilation is timed.
+        compilations: how often compilation is timed.
         phases: time starts, phases and the host's overhead too, which takes several compilations more.
         tell: called with the name of each stage before it begins.
     """
@@ -85,9 +88,7 @@ def measure(
     jax.config.update("jax_enable_compilation_cache", False)
     tell("compiling")
     state = trainer.init()
-    start = time.perf_counter()
-    compiled = trainer.lower(state).compile()
-    compile_seconds = time.perf_counter() - start
+    compiled, compile_seconds = _compile(config, objective, state, compilations)
     tell("timing updates")
     with trainer.precision_context():
         times = time_updates(compiled, state, repetitions)
@@ -102,7 +103,7 @@ def measure(
         envs=config.envs or 0,
         steps=problem.numbers.steps,
         manipulator_gradient=problem.numbers.manipulator_gradient,
-        compile_seconds=compile_seconds,
+        compile_seconds=statistics.median(compile_seconds),
         cold_start_seconds=cold,
         warm_start_seconds=warm,
         seconds_per_update=per_update,
@@ -113,6 +114,21 @@ def measure(
         host_overhead_seconds=overhead,
         phases=phase_shares(trainer, per_update, repetitions, tell) if in_phases else {"update": 1.0},
     )
+
+
+def _compile(
+    config: TrainConfig, objective: Objective, state: TrainState, compilations: int
+) -> tuple[Any, list[float]]:
+    """The compiled update, and the seconds of each compilation, after which this process has forgotten it."""
+    seconds = []
+    while True:
+        trainer = _trainer(config, objective)
+        start = time.perf_counter()
+        compiled = trainer.lower(state).compile()
+        seconds.append(time.perf_counter() - start)
+        if len(seconds) == compilations:
+            return compiled, seconds
+        jax.clear_caches()
 
 
 def _trainer(config: TrainConfig, objective: Objective) -> Trainer:

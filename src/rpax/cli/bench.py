@@ -78,7 +78,9 @@ class Command:
     seeds: int = 1
     """How many seeds are trained at once."""
     repetitions: int = 5
-    """How often everything is timed."""
+    """How often everything but compilation is timed."""
+    compilations: int = 1
+    """How often compilation is timed."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -107,7 +109,11 @@ class Command:
         for config, objective in cases:
             size = f"N={config.lookahead}, {config.envs} envs, {config.manipulator_gradient}"
             say(f"measuring {objective.name} on {config.environment}: {size}", quiet=self.quiet)
-            measured.append(measure(config, objective, self.repetitions, phases=not measured, tell=tell))
+            measured.append(
+                measure(
+                    config, objective, self.repetitions, compilations=self.compilations, phases=not measured, tell=tell
+                )
+            )
         tell("stepping the environment alone")
         first = cases[0][0]
         document = {
@@ -120,6 +126,7 @@ class Command:
             "exact": self.exact,
             "machine": machine(),
             "repetitions": self.repetitions,
+            "compilations": self.compilations,
             **dataclasses.asdict(measured[0]),
             "stepping": stepping_speed(environment, self.repetitions)._asdict(),
             "peak_memory_bytes": peak_memory_bytes(),
@@ -140,8 +147,9 @@ class Command:
         Raises:
             InputError: a setting is wrong, or an option that takes several values has none.
         """
-        if self.repetitions < 1:
-            raise InputError(f"repetitions {self.repetitions} is not allowed; give at least 1")
+        for name in ("repetitions", "compilations"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} is not allowed; give at least 1")
         for name, example in (("lookahead", "1 2 4"), ("envs", "128 4096"), ("hidden_sizes", "64 64")):
             if not getattr(self, name):
                 option = f"--{name.replace('_', '-')}"
