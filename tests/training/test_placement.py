@@ -52,9 +52,14 @@ def test_two_devices_train_what_one_does(tmp_path, settings):
         np.testing.assert_allclose(one[name], two[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize(("envs", "devices"), [(16, 2), (8, 1), (17, 1), (24, 3), (512, 4)])
-def test_devices_divide_the_environments_and_get_eight_each(envs, devices):
-    code = f"from rpax.training.placement import mesh_for; m = mesh_for({envs}); print(1 if m is None else m.size)"
+@pytest.mark.parametrize(
+    ("arguments", "devices"),
+    # Environments; then pairings, and with repetitions. Eight pairings with 4 × 32 / 8 = 16 environments each, 24 with
+    # fewer each, but 4 × 88 in all, and 8 pairings with too few.
+    [("16", 2), ("8", 1), ("17", 1), ("24", 3), ("512", 4), ("4, 8, 32", 2), ("4, 24, 88", 4), ("4, 8, 24", 1)],
+)
+def test_devices_divide_the_environments_and_get_eight_each_or_many_in_all(arguments, devices):
+    code = f"from rpax.training.placement import mesh_for; m = mesh_for({arguments}); print(1 if m is None else m.size)"
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": "4"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert int(run.stdout) == devices

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rpax.training.problem import TrainState
 
 _AXIS = "envs"
-#: With fewer environments a device spends its time waiting for the others.
-_LEAST_ENVS = 8
+#: With fewer environments of a pairing a device spends its time waiting for the others, if there are not many pairings.
+_LEAST_ENVS, _MANY_PAIRINGS = 8, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +64,17 @@ class Devices:
 ONE_DEVICE = Devices()
 
 
-def mesh_for(envs: int, repetitions: float = 1.0) -> Mesh | None:
-    """As many devices as divide ``envs`` and get at least 8 of each pairing's; ``None`` for one device.
+def mesh_for(envs: int, pairings: int = 1, repeated: int = 1) -> Mesh | None:
+    """As many devices as divide ``envs`` and get at least 8 of each pairing's, or 64 in all; ``None`` for one device.
 
     Args:
         envs: environments of each repetition of a pairing.
-        repetitions: how often a pairing is repeated on average.
+        pairings: how many are played.
+        repeated: how many, each counted as often as it is repeated.
     """
+    of_each = envs * repeated / min(pairings, _MANY_PAIRINGS)
     devices = jax.local_devices()
-    fitting = [n for n in range(1, len(devices) + 1) if envs % n == 0 and repetitions * envs >= n * _LEAST_ENVS]
+    fitting = [n for n in range(1, len(devices) + 1) if envs % n == 0 and of_each >= n * _LEAST_ENVS]
     count = max(fitting, default=1)
     return None if count == 1 else Mesh(np.array(devices[:count]), (_AXIS,))
 

@@ -121,7 +121,7 @@ class Trainer:
         if too_small or numbers.manipulator_gradient == "autodiff":
             return None
         rows = self.problem.plan.lookahead_pairings
-        return mesh_for(numbers.envs, len(rows) / len(distinct(rows)))
+        return mesh_for(numbers.envs, len(distinct(rows)), len(rows))
 
     def on_each_device(self, function: Callable[..., Any], *, returns_state: bool) -> Callable[..., Any]:
         """``function(problem, state, …)`` of all seeds as a function of ``(state, …)``, run on every device.
