@@ -40,6 +40,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "sp-hanabi": ("sp", "hanabi/3x3", {"updates": 800}, 3),
     "ad-rpg-cramped_room": ("ad-rpg", "overcooked/cramped_room", {"updates": 800}, 3),
     "ad-rpg-storm": ("ad-rpg", "storm", {"updates": 2000}, 5),
+    "ad-rpg-storm-longer": ("ad-rpg", "storm", {"updates": 3000}, 5),
     "ad-rpg-storm-tanh": ("ad-rpg", "storm", {"activation": "tanh", "updates": 2000}, 5),
     "ad-rpg-storm-hour": ("ad-rpg", "storm", {"activation": "tanh", "updates": 5000}, 1),
     "ad-rpg-storm-fast-bases": (

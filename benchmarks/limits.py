@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/limits.py [MACHINE]      (a minute; writes benchmarks/results/MACHINE-limits.json)
 
-The products have the shapes of a critic's first layer on STORM, in blocks of the size that updates use: forward, and
-the gradient of the weights both as XLA gets it from autodiff (contracting the leading axis of both factors) and with
-the observations transposed first. All cores work, each on its own blocks, as with one device a core. The bandwidth is
-that of copies too large for any cache, counting what is read and what is written.
+The products have the shapes of a critic's first layer on STORM, with so many rows that a call costs little beside the
+product: forward, and the gradient of the weights both as XLA gets it from autodiff (contracting the leading axis of
+both factors) and with the observations transposed first. All cores work, each on its own rows, as with one device a
+core. The bandwidth is that of copies too large for any cache, counting what is read and what is written.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-ROWS, ENTRIES, UNITS = 320, 396, 64
+ROWS, ENTRIES, UNITS = 2048, 396, 64
 REPETITIONS, CALLS = 7, 60
 COPIED_BYTES = 2**28
 
