@@ -1,10 +1,11 @@
 """Time an update, its compilation and its phases on one algorithm, environment and size."""
 
+import contextlib
 import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -18,11 +19,23 @@ from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer
 
-_CACHE_SETTINGS = (
-    "jax_enable_compilation_cache",
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-)
+
+@contextlib.contextmanager
+def _cache_settings(**settings: Any) -> Iterator[None]:
+    """JAX's settings of compiled programs, for a while."""
+    from jax.experimental.compilation_cache import compilation_cache
+
+    before = {name: getattr(jax.config, name) for name in settings}
+    try:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+        # The cache object remembers whether there is one, and its folder.
+        compilation_cache.reset_cache()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +76,8 @@ class Measurement:
     phases: dict[str, float]
 
 
+# A cached program would make compilation look free.
+@_cache_settings(jax_enable_compilation_cache=False)
 def measure(
     config: TrainConfig,
     objective: Objective,
@@ -84,8 +99,6 @@ def measure(
     """
     trainer = _trainer(config, objective)
     problem = trainer.problem
-    # A cached program would make compilation look free.
-    jax.config.update("jax_enable_compilation_cache", False)
     tell("compiling")
     state = trainer.init()
     compiled, compile_seconds = _compile(config, objective, state, compilations)
@@ -143,32 +156,22 @@ def _starts(config: TrainConfig, objective: Objective, tell: Callable[[str], Non
     From the end of the imports to the end of the first update: environment, networks, initial state and program.
     """
     with tempfile.TemporaryDirectory() as folder:
-        before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
-        jax.config.update("jax_enable_compilation_cache", True)
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        try:
-            seconds = []
-            for stage in ("cold start", "warm start"):
-                tell(stage)
-                _forget_programs()
+        settings = {
+            "jax_enable_compilation_cache": True,
+            "jax_compilation_cache_dir": folder,
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+        }
+        seconds = []
+        for stage in ("cold start", "warm start"):
+            tell(stage)
+            with _cache_settings(**settings):
+                jax.clear_caches()
                 start = time.perf_counter()
                 fresh = _trainer(config, objective)
                 jax.block_until_ready(fresh.advance(fresh.init(), 1))
                 seconds.append(time.perf_counter() - start)
-            return seconds[0], seconds[1]
-        finally:
-            for name, value in before.items():
-                jax.config.update(name, value)
-            _forget_programs()
-
-
-def _forget_programs() -> None:
-    from jax.experimental.compilation_cache import compilation_cache
-
-    # The cache object remembers the folder it was made for.
-    compilation_cache.reset_cache()
     jax.clear_caches()
+    return seconds[0], seconds[1]
 
 
 def env_steps_of_update(problem: Problem) -> int:
