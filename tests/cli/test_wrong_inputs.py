@@ -584,8 +584,9 @@ def _damage_policies(folder: pathlib.Path) -> None:
 
 
 def contents(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file."""
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))}
+    """Size and time of every file, but for what Python keeps of imported ones."""
+    found = [path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
+    return {str(path): (path.stat().st_size, 0 if path.is_dir() else path.stat().st_mtime_ns) for path in found}
 
 
 def ids(cases: Iterable[Wrong]) -> list[str]:

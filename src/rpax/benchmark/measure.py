@@ -132,16 +132,16 @@ def measure(
 def _compile(
     config: TrainConfig, objective: Objective, state: TrainState, compilations: int
 ) -> tuple[Any, list[float]]:
-    """The compiled update, and the seconds of each compilation, after which this process has forgotten it."""
+    """The compiled update, and the seconds of each compilation, before which this process forgets all."""
     seconds = []
     while True:
+        jax.clear_caches()
         trainer = _trainer(config, objective)
         start = time.perf_counter()
         compiled = trainer.lower(state).compile()
         seconds.append(time.perf_counter() - start)
         if len(seconds) == compilations:
             return compiled, seconds
-        jax.clear_caches()
 
 
 def _trainer(config: TrainConfig, objective: Objective) -> Trainer:

@@ -63,9 +63,9 @@ class Command(TrainConfig):
         """The configuration asked for: file ← --set ← options."""
         values: dict[str, Any] = read_settings(self.config) if self.config else {}
         for name, value in parse_assignments(self.set).items():
-            values[name] = {**values.get(name, {}), **value} if name == "environment_options" else value
+            values[name] = {**(values.get(name) or {}), **value} if name == "environment_options" else value
         if self.option:
-            values["environment_options"] = {**values.get("environment_options", {}), **parse_options(self.option)}
+            values["environment_options"] = {**(values.get("environment_options") or {}), **parse_options(self.option)}
         names = {name for name in ("algorithm", "environment") if getattr(self, name)}
         names |= self.given.intersection(FIELDS)
         return config_from_dict(values | {name: getattr(self, name) for name in FIELDS if name in names})

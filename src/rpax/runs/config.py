@@ -350,7 +350,7 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
     for name in content:
         if name not in FIELDS:
             raise InputError(f"config file {path}: key {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")
-    if "environment_options" in content:  # to which options given elsewhere are added
+    if content.get("environment_options") is not None:  # to which options given elsewhere are added
         _check("environment_options", content["environment_options"])
     return dict(content)
 

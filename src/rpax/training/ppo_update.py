@@ -59,7 +59,7 @@ def clipped_steps(
             problem,
             part,
             parameters,
-            take_envs(chunk._replace(last=None), envs),
+            take_envs(chunk._replace(last=None, first_layers=None), envs),
             jnp.take(advantage, envs, axis=2),
             jnp.take(old, envs, axis=2),
         )

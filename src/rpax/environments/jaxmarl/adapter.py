@@ -159,10 +159,11 @@ class AdaptedEnvironment(Environment):
             legal_actions = getattr(self.game, method, None)
             if legal_actions is None:
                 continue
-            try:
-                legal = jax.eval_shape(legal_actions, state)
-            except NotImplementedError:  # JaxMARL's base class
-                continue
+            with running(f"environment '{self.name}': its {method}"):
+                try:
+                    legal = jax.eval_shape(legal_actions, state)
+                except NotImplementedError:  # JaxMARL's base class
+                    continue
             if not _has_both(legal, self._agents) or any(legal[agent].shape != (count,) for agent in self._agents):
                 raise InputError(
                     f"environment '{self.name}': {method} must return {count} truth values for each agent, in a dict"
