@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "ad-rpg-storm": ("ad-rpg", "storm", {"updates": 2000}, 5),
     "ad-rpg-storm-longer": ("ad-rpg", "storm", {"updates": 3000}, 5),
     "ad-rpg-storm-tanh": ("ad-rpg", "storm", {"activation": "tanh", "updates": 2000}, 5),
-    "ad-rpg-storm-hour": ("ad-rpg", "storm", {"activation": "tanh", "updates": 5000}, 1),
+    "ad-rpg-storm-hour": ("ad-rpg", "storm", {"updates": 10000}, 1),
     "ad-rpg-storm-fast-bases": (
         "ad-rpg",
         "storm",
