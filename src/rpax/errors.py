@@ -1,4 +1,4 @@
-"""The one error type that wrong input raises, and the helper that proposes what was probably meant."""
+"""The one error type that wrong input raises, that of failed training, and what helps to write their messages."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,6 +9,13 @@ class InputError(ValueError):
 
     The command line prints the message after ``rpax:`` and exits with status 2; a library user catches it like
     any ``ValueError``.
+    """
+
+
+class NonFiniteError(RuntimeError):
+    """Training became non-finite and was stopped; the last good checkpoint is kept.
+
+    The command line prints the message after ``rpax:`` and exits with status 3.
     """
 
 

@@ -14,8 +14,8 @@ MOST_BYTES = 10_000_000
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
-class _KeyTwice(yaml.constructor.ConstructorError):
-    """A key is given twice."""
+class _WrongKey(yaml.constructor.ConstructorError):
+    """A key is given twice, or is a list or mapping."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -26,8 +26,10 @@ class _StrictLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable) or key in seen:
-                raise _KeyTwice(problem=f"has the key {shown(key)} twice", problem_mark=key_node.start_mark)
+            if not isinstance(key, Hashable):
+                raise _WrongKey(problem=f"has {shown(key)} for a key", problem_mark=key_node.start_mark)
+            if key in seen:
+                raise _WrongKey(problem=f"has the key {shown(key)} twice", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -71,5 +73,5 @@ def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else "it"
-        problem = error.problem if isinstance(error, _KeyTwice) else "is no YAML"
+        problem = error.problem if isinstance(error, _WrongKey) else "is no YAML"
         raise InputError(f"{where}: {place} {problem}; write lines like '{example}'") from None

@@ -16,7 +16,7 @@ import yaml
 
 import rpax
 from rpax.cli.main import VERBS, main
-from rpax.cli.output import print_run, returns_text
+from rpax.cli.output import print_run, progress_lines, returns_text
 from rpax.cli.parse import parse
 from rpax.cli.train import Command
 from rpax.environments.registry import ENVIRONMENTS
@@ -459,3 +459,16 @@ def test_certify_prints_gap_and_witness_of_every_base_agent(finished_run, capsys
         assert returns.max() - policy @ returns == pytest.approx(entry["gap"], abs=1e-6)
     assert main(["certify", str(finished_run), "--manipulators"]) == 0
     assert capsys.readouterr().out.count("gap ") == 6
+
+
+def test_where_no_bar_can_move_progress_is_a_line_now_and_then(capsys):
+    now = 0.0
+    show = progress_lines("sp on storm", clock=lambda: now)
+    for update in range(1, 101):
+        now += 1.5
+        show(update, 100, [{"returns": {"a vs a": (float(update), 0.0)}}])
+    assert capsys.readouterr().err.splitlines() == [
+        "sp on storm: 7/100 after 10 s  a vs a 7.00",
+        "sp on storm: 47/100 after 70 s  a vs a 47.00",
+        "sp on storm: 87/100 after 130 s  a vs a 87.00",
+    ]

@@ -143,6 +143,7 @@ SETTINGS = [
     Wrong("no config file", [*AT, "--config", "FILES/none.yaml"], ("none.yaml", "give the path of a YAML file")),
     Wrong("a folder for a config file", [*AT, "--config", "FILES"], ("config file", "give the path of a YAML file")),
     Wrong("an unknown key in a file", [*AT, "--config", "FILES/unknown.yaml"], ("'lookahed'", "mean 'lookahead'?")),
+    Wrong("a list for a key", [*AT, "--config", "FILES/list-key.yaml"], ("line 1 has [1, 2] for a key", "write li")),
     Wrong("a key twice in a file", [*AT, "--config", "FILES/twice.yaml"], ("'lookahead' twice", "write lines like")),
     Wrong("a list for a file", [*AT, "--config", "FILES/list.yaml"], ("[1, 2]", "write lines like 'lookahead: 4'")),
     Wrong("a file that is no YAML", [*AT, "--config", "FILES/broken.yaml"], ("line 2 is no YAML", "write lines like")),
@@ -426,6 +427,7 @@ CASES = [
 
 TEXTS = {
     "unknown.yaml": "lookahed: 3\n",
+    "list-key.yaml": "[1, 2]: 3\n",
     "twice.yaml": "lookahead: 3\nlookahead: 4\n",
     "list.yaml": "[1, 2]\n",
     "broken.yaml": "agents: {a: base}\n}\n",
@@ -647,6 +649,20 @@ def test_too_little_memory_is_one_line_and_leaves_no_run_directory(whose, tmp_pa
     assert main([*AT, "--exact", "--updates", "1", "--out", "new/run", "--quiet"]) == 2
     assert capsys.readouterr().err == f"rpax: not enough memory ({lacking}); lower --envs, --steps or --seeds\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_first_update_that_fails_leaves_a_folder_of_the_users_empty_as_it_was(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+
+    def advance(self: Any, state: Any, updates: int) -> Any:
+        assert list((tmp_path / "mine" / "checkpoints").iterdir()), "the start is saved before the first update"
+        raise NO_MEMORY["JAX"][0]
+
+    monkeypatch.setattr("rpax.training.trainer.Trainer.advance", advance)
+    assert main([*AT, "--exact", "--updates", "1", "--out", "mine", "--quiet"]) == 2
+    assert "not enough memory" in capsys.readouterr().err
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
 
 
 def test_what_went_wrong_in_rpax_itself_keeps_its_traceback(tmp_path, monkeypatch):

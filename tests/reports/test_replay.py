@@ -153,6 +153,23 @@ def test_illegal_actions_are_never_taken_and_episodes_end_where_they_end(greedy)
         Replay(game, ("a", "b"), "x", (episode,)).frames()
 
 
+@pytest.mark.parametrize(
+    ("render", "says"),
+    [
+        (lambda state: 1 / 0, "raised ZeroDivisionError: division by zero"),
+        (lambda state: np.zeros((4, 4)), r"returns float64\[4, 4\]; return a picture of uint8, \[height, width, 3\]"),
+        (lambda state: np.zeros((0, 4, 3), np.uint8), r"returns uint8\[0, 4, 3\]; return"),
+        (lambda state: None, r"returns object\[\]; return"),
+    ],
+)
+def test_what_drawing_a_game_of_ones_own_raises_is_told_in_one_line(render, says):
+    game = Countdown()
+    game.render = render
+    episode = Player(game, greedy=True).play((make_agent(game, "a", 0), make_agent(game, "b", 1)), jax.random.key(0))
+    with pytest.raises(InputError, match=f"^environment 'countdown': render {says}"):
+        Replay(game, ("a", "b"), "x", (episode,)).frames()
+
+
 class Drawn(Countdown):
     """It draws itself: a square for each step taken."""
 

@@ -124,7 +124,7 @@ def test_weights_and_biases_gets_every_line_of_a_run_with_its_configuration(wand
 
 
 def test_sinks_are_closed_when_training_fails(wandb, tmp_path):
-    from rpax.runs.loop import NonFiniteError
+    from rpax.errors import NonFiniteError
 
     with pytest.raises(NonFiniteError):
         rpax.train(

@@ -86,6 +86,14 @@ def test_an_exploring_start_is_a_state_like_any_other(start, share):
         assert reset(jax.random.key(0))[0].dtype == jnp.float32
 
 
+def test_what_an_exploring_start_raises_is_told_in_one_line(lottery, monkeypatch):
+    monkeypatch.setattr(Lottery, "exploring_reset", lambda self, key: jnp.zeros(3) + jnp.zeros(2))
+    with pytest.raises(
+        InputError, match=r"^environment 'lottery': exploring_reset raised TypeError: add got incompatible shapes"
+    ):
+        rpax.train("sp", lottery, exploring_starts=1.0, updates=1)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_training_has_exploring_starts_and_the_final_evaluation_has_none(lottery, share):
     settings = {"envs": 64, "steps": 8, "updates": 8, "log_every": 8, "exploring_starts": share}

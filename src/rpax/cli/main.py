@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rpax._version import __version__
-from rpax.errors import InputError, suggestion
+from rpax.errors import InputError, NonFiniteError, suggestion
 
 DONE, WRONG_INPUT, NON_FINITE, INTERRUPTED = 0, 2, 3, 130
 
@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
+    except NonFiniteError as error:
+        print(f"rpax: {error}", file=sys.stderr)
+        return NON_FINITE
     except (RuntimeError, MemoryError) as error:
-        if type(error).__name__ == "NonFiniteError":
-            print(f"rpax: {error}", file=sys.stderr)
-            return NON_FINITE
         lacking = _lacking_memory(error)
         if lacking is None:
             raise

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rpax.runs.run import Run
 
 _COLUMNS = ("agent", "role", "seat", "policy", "rationality gap")
+#: When progress is told first, and how often from then on, where no bar can move; in seconds.
+_FIRST_LINE, _BETWEEN_LINES = 10.0, 60.0
 #: Stands in a table's cell where there is nothing to say.
 _NOTHING = "–"
 
@@ -30,11 +32,14 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 @contextlib.contextmanager
 def progress_bar(description: str, *, quiet: bool) -> Iterator[Callable[[int, int, Sequence[Any]], None]]:
-    """A progress bar on stderr, as the callback that ``rpax.train`` takes; nothing when quiet or no
-    terminal shows it."""
-    # Of a bar that moves, a file would keep an empty line.
-    if quiet or not sys.stderr.isatty():
+    """A progress bar on stderr, as the callback that ``rpax.train`` takes; where no terminal shows it, now and then a
+    line; nothing when quiet.
+    """
+    if quiet:
         yield lambda update, until, rows: None
+        return
+    if not sys.stderr.isatty():
+        yield progress_lines(description)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,6 +54,22 @@ def progress_bar(description: str, *, quiet: bool) -> Iterator[Callable[[int, in
 
         yield show
         bar.update(task, description=f"{description}: {time.monotonic() - started:.1f} s")
+
+
+def progress_lines(
+    description: str, clock: Callable[[], float] = time.monotonic
+) -> Callable[[int, int, Sequence[Any]], None]:
+    """The callback that ``rpax.train`` takes, which writes a line on stderr after ten seconds and then every minute."""
+    started, due = clock(), _FIRST_LINE
+
+    def show(update: int, until: int, rows: Sequence[Any]) -> None:
+        nonlocal due
+        passed = clock() - started
+        if passed >= due:
+            due = passed + _BETWEEN_LINES
+            say(f"{description}: {update}/{until} after {passed:.0f} s  {latest_returns(rows)}".rstrip())
+
+    return show
 
 
 def latest_returns(rows: Sequence[Any]) -> str:

@@ -86,7 +86,9 @@ class Command:
             TimeElapsedColumn(),
             TextColumn("{task.fields[latest]}"),
         ]
-        with Progress(*columns, console=console, transient=True, disable=self.quiet) as bar:
+        # Of a bar that moves, a file would keep an empty line.
+        disabled = self.quiet or not console.is_terminal
+        with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
             task = bar.add_task(f"{experiment.name}: starting", total=None, latest="")
 
             def progress(title: str, update: int, until: int, rows: Any) -> None:
@@ -103,6 +105,8 @@ class Command:
                 # At once, so that an interruption loses no case that is finished.
                 results.append(result)
                 write_document(experiment, results, folder)
+                if not console.is_terminal:
+                    say(f"{experiment.name}: {result.case.label}, {result.seconds:.1f} s", quiet=self.quiet)
         written = write_results(experiment, results, folder)
         if not self.json:
             _print_table(experiment, results)

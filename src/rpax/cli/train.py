@@ -78,7 +78,7 @@ class Command(TrainConfig):
         config, objective = prepare(self.settings())
         out = self.out or default_directory(config.algorithm, config.environment)
         directory = RunDirectory.create(out, config, objective)
-        try:
+        with directory.discarded_if_untrained():
             from rpax.runs.session import Session
 
             session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
@@ -86,9 +86,6 @@ class Command(TrainConfig):
             say(f"run directory: {directory.path}", quiet=self.quiet)
             with progress_bar(f"{objective.name} on {config.environment}", quiet=self.quiet) as progress:
                 run = session.run(progress)
-        except Exception:
-            directory.discard_if_untrained()
-            raise
         if self.json:
             print_json(run.to_dict())
         else:

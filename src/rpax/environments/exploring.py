@@ -11,6 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from rpax.environments.own_files import running
 from rpax.environments.protocol import Environment, Key, Rules, State
 from rpax.environments.wrapper import WrappedEnvironment
 
@@ -36,7 +37,7 @@ class ExploringStarts(WrappedEnvironment):
         """The state in which an episode starts.
 
         Raises:
-            InputError: an exploring start is another kind of state than a usual one.
+            InputError: an exploring start raises something, or is another kind of state than a usual one.
         """
         if self.share >= 1.0:
             return self._explore(key)
@@ -46,4 +47,6 @@ class ExploringStarts(WrappedEnvironment):
 
     def _explore(self, key: Key) -> State:
         usual = jax.eval_shape(self._environment.traced_rules.reset, key)
-        return self.in_types_of(usual, self._environment.exploring_reset(key), "exploring_reset")
+        with running(f"environment '{self.name}': exploring_reset"):
+            start = self._environment.exploring_reset(key)
+        return self.in_types_of(usual, start, "exploring_reset")

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, UInt8
 from PIL import Image
 
+from rpax.environments.own_files import running
 from rpax.environments.protocol import Environment, Key, State
 from rpax.errors import InputError, shown
 from rpax.folders import no_empty_folders
@@ -247,7 +248,7 @@ class Replay:
         """The pictures of all episodes, drawn when they are asked for.
 
         Raises:
-            InputError: the environment does not draw itself, or the scale is out of range.
+            InputError: the environment does not draw itself or draws no picture, or the scale is out of range.
         """
         check_range("scale", scale, *SCALE)
         every = [
@@ -256,7 +257,7 @@ class Replay:
             for t, (state, caption) in enumerate(zip(episode.states, written, strict=True))
         ]
         check_draws(self.environment)
-        first = self.environment.render(every[0][0])
+        first = _picture(self.environment, every[0][0])
         layout = make_layout([caption for _, caption, _ in every], (first.shape[0], first.shape[1]))
         return Frames(self.environment, tuple(every), layout, scale)
 
@@ -281,13 +282,28 @@ class Frames:
     def draw(self, number: int) -> Image.Image:
         """One of them; every picture of a replay has the same size."""
         state, caption, _ = self.every[number]
-        picture = self.environment.render(state)
+        picture = _picture(self.environment, state)
         room = (self.layout.height - caption_height(), self.layout.width)
         frame = Image.fromarray(draw_frame(_padded(picture, room), caption, self.layout))
         if self.scale == 1:
             return frame
         size = (max(round(frame.width * self.scale), 1), max(round(frame.height * self.scale), 1))
         return frame.resize(size, Image.Resampling.LANCZOS)
+
+
+def _picture(environment: Environment, state: State) -> np.ndarray:
+    """A state, as its environment draws it.
+
+    Raises:
+        InputError: drawing it raises something, or gives no picture.
+    """
+    what = f"environment '{environment.name}': render"
+    with running(what):
+        picture = np.asarray(environment.render(state))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        found = f"{picture.dtype}{list(picture.shape)}"
+        raise InputError(f"{what} returns {found}; return a picture of uint8, [height, width, 3]")
+    return picture
 
 
 def _padded(picture: np.ndarray, room: tuple[int, int]) -> np.ndarray:

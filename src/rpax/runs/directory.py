@@ -12,6 +12,7 @@
     plots/           learning curves, policies over time
 """
 
+import contextlib
 import importlib.metadata
 import itertools
 import json
@@ -20,12 +21,13 @@ import pathlib
 import platform
 import shutil
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from rpax._version import __version__
-from rpax.errors import InputError
+from rpax.errors import InputError, NonFiniteError
 from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
@@ -99,11 +101,32 @@ class RunDirectory:
             raise InputError(f"run directory {run.path} {what}; give the directory that `rpax train` wrote")
         return run
 
-    def discard_if_untrained(self) -> None:
-        """Remove the directory if there is no checkpoint, so that a corrected attempt finds its way free."""
-        if not any(self.checkpoints.glob("update-*")):
-            shutil.rmtree(self.path, ignore_errors=True)
-            remove_empty(self._made)
+    @contextlib.contextmanager
+    def discarded_if_untrained(self) -> Iterator[None]:
+        """Where the block fails before it made an update, nothing is left, so that a corrected attempt can begin.
+
+        A folder that was there before stays, empty as it was. Of training that became non-finite everything is kept.
+        """
+        try:
+            yield
+        except NonFiniteError:
+            raise
+        except Exception:
+            if not self._has_updates():
+                self._empty()
+                remove_empty(self._made)
+            raise
+
+    def _has_updates(self) -> bool:
+        logged = self.metrics.is_file() and self.metrics.stat().st_size > 0
+        return logged or any(path.name != "update-000000000" for path in self.checkpoints.glob("update-*"))
+
+    def _empty(self) -> None:
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def read_config(self) -> TrainConfig:
         """The complete configuration."""

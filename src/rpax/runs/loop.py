@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from rpax.environments.tabular_game import TabularGame
+from rpax.errors import NonFiniteError
 from rpax.objectives.plan import distinct
 from rpax.runs.sinks import Row, Sink
 from rpax.training.problem import Problem, TrainState
@@ -20,10 +21,6 @@ from rpax.training.trainer import Report, Trainer, learners_not_finite
 
 Reason = Literal["finished", "out of time", "interrupted"]
 _MOST_KEPT = 1000
-
-
-class NonFiniteError(RuntimeError):
-    """Training became non-finite and was stopped; the last good checkpoint is kept."""
 
 
 class ThinnedRows:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from rpax.environments.jaxmarl.layouts import check_layout, read_layout
 from rpax.environments.payoffs import check_payoffs, read_payoffs
@@ -71,7 +72,9 @@ def prepare(
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
     if complete.outer_average and complete.exact:
         raise InputError("outer_average averages noise away, of which exact mode has none; drop one of them")
-    objective = _resolve_objective(config, complete, objective)
+    objective, options = _resolve_objective(config, complete, objective)
+    # What the algorithm does not take is not a setting of the run.
+    complete = dataclasses.replace(complete, **dict.fromkeys(ALGORITHM_OPTIONS) | options)
     complete = _check_sampling(complete, config, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
@@ -101,7 +104,8 @@ def _check_entropy(config: TrainConfig, asked: TrainConfig) -> TrainConfig:
     if not config.entropy_updates:
         if asked.entropy_start not in (None, 0.0, config.entropy):
             raise InputError(f"entropy_start {shown(asked.entropy_start)} needs entropy_updates, over which it falls")
-    elif (config.entropy_start or 0.0) < (config.entropy or 0.0):
+        return dataclasses.replace(config, entropy_start=config.entropy)
+    if (config.entropy_start or 0.0) < (config.entropy or 0.0):
         raise InputError(
             f"entropy_start {shown(config.entropy_start)} is less than entropy {shown(config.entropy)}, to which it "
             "falls; raise it or lower entropy"
@@ -163,11 +167,16 @@ def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig
     return config
 
 
-def _resolve_objective(config: TrainConfig, complete: TrainConfig, objective: Objective | None) -> Objective:
-    """The objective to train. What a catalogue algorithm was not told explicitly, it takes from the preset."""
+def _resolve_objective(
+    config: TrainConfig, complete: TrainConfig, objective: Objective | None
+) -> tuple[Objective, dict[str, Any]]:
+    """The objective to train, and the options that made it.
+
+    What a catalogue algorithm was not told explicitly, it takes from the preset.
+    """
     if objective is not None:
         if objective.recipe is None:
-            return objective
+            return objective, {}
         name, explicit = objective.recipe.name, dict(objective.recipe.options)
     else:
         name = config.algorithm
@@ -177,10 +186,11 @@ def _resolve_objective(config: TrainConfig, complete: TrainConfig, objective: Ob
     if name.endswith((".yaml", ".yml")):
         if explicit:
             raise InputError(f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {name}")
-        return load_objective(name)
+        return load_objective(name), {}
     entry = ALGORITHMS.get(ALIASES.get(name, name))
     takes = entry.options if entry else ()
-    return algorithm(name, **{option: getattr(complete, option) for option in takes} | explicit)
+    options = {option: getattr(complete, option) for option in takes} | explicit
+    return algorithm(name, **options), options
 
 
 def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:

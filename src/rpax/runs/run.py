@@ -1,5 +1,6 @@
 """Training as the user calls it: ``train``, ``resume`` and ``load``, and the :class:`Run` they return."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -131,7 +132,7 @@ def train(
 
     Raises:
         InputError: something is wrong with what was asked for.
-        rpax.runs.loop.NonFiniteError: training became non-finite.
+        rpax.errors.NonFiniteError: training became non-finite.
         KeyboardInterrupt: interrupted, after everything was saved.
 
     >>> run = train("at-rpg", "matrix/figure-2", exact=True, updates=10)
@@ -152,12 +153,8 @@ def train(
         # It is made already, so a preset's options come too late.
         config = dataclasses.replace(config, environment_options=given_options)
     directory = None if out is None else RunDirectory.create(out, config, objective)
-    try:
+    with contextlib.nullcontext() if directory is None else directory.discarded_if_untrained():
         return start(config, objective, directory, environment=environment, fixed=agents, progress=progress)
-    except Exception:
-        if directory is not None:
-            directory.discard_if_untrained()
-        raise
 
 
 def _refuse_algorithm_options(settings: Mapping[str, Any]) -> None:
