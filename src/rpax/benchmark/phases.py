@@ -11,7 +11,7 @@ from rpax.environments.protocol import Key
 from rpax.training.critic_update import CriticBatch, appraise, update_critics
 from rpax.training.lookahead import appraise_step, first_step, look_ahead
 from rpax.training.problem import Problem, TrainState
-from rpax.training.rollout import draw_chance, roll_out
+from rpax.training.rollout import draw_chance, roll_out_training
 from rpax.training.step import (
     manipulator_gradients,
     outer_gradients_of,
@@ -91,21 +91,10 @@ def _prepare(problem: Problem, state: TrainState) -> Any:
 
 
 def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
-    parameters = {**state.base, **state.manipulators, **problem.fixed}
-    pairings, steps = problem.plan.lookahead_pairings, problem.numbers.steps
+    parameters, pairings = {**state.base, **state.manipulators}, problem.plan.lookahead_pairings
 
     def one_chunk(streams: Any, key: Any) -> Any:
-        chunk, streams = roll_out(
-            problem.training_stage,
-            problem.players,
-            parameters,
-            pairings,
-            key,
-            streams,
-            steps,
-            problem.devices,
-            keep_first_layers=problem.keep_first_layers,
-        )
+        chunk, streams = roll_out_training(problem, parameters, pairings, key, streams)
         return streams, chunk
 
     return jax.lax.scan(one_chunk, state.lookahead_streams, jax.random.split(state.key, problem.numbers.lookahead))
@@ -113,17 +102,7 @@ def _lookahead_rollout(problem: Problem, state: TrainState, _: Any) -> Any:
 
 def _manipulator_rollout(problem: Problem, state: TrainState, prepared: Any) -> Any:
     assert state.outer_streams is not None, "timed where there are manipulators"
-    return roll_out(
-        problem.training_stage,
-        problem.players,
-        {**prepared[0], **problem.fixed},
-        problem.plan.outer_pairings,
-        state.key,
-        state.outer_streams,
-        problem.numbers.steps,
-        problem.devices,
-        keep_first_layers=problem.keep_first_layers,
-    )
+    return roll_out_training(problem, prepared[0], problem.plan.outer_pairings, state.key, state.outer_streams)
 
 
 def _environment(problem: Problem, state: TrainState, prepared: Any) -> Any:

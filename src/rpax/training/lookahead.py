@@ -11,7 +11,7 @@ from rpax.training.base_update import base_gradients, term_advantages
 from rpax.training.critic_update import Appraisal, LossAndGradient, appraise
 from rpax.training.optimizers import OptimizerState
 from rpax.training.problem import Problem, Streams, TrainState
-from rpax.training.rollout import Chunk, roll_out
+from rpax.training.rollout import Chunk, roll_out_training
 
 
 class LookaheadStep(NamedTuple):
@@ -74,18 +74,8 @@ def look_ahead(problem: Problem, key: Key, state: TrainState) -> tuple[dict[str,
 def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, state: TrainState) -> LookaheadStep:
     """Roll the base agents' objectives out under (θ^k, φ) and take their gradients."""
     plan = problem.plan
-    parameters = {**base, **state.manipulators, **problem.fixed}
-    chunk, streams = roll_out(
-        problem.training_stage,
-        problem.players,
-        parameters,
-        plan.lookahead_pairings,
-        key,
-        streams,
-        problem.numbers.steps,
-        problem.devices,
-        keep_first_layers=problem.keep_first_layers,
-    )
+    parameters = {**base, **state.manipulators}
+    chunk, streams = roll_out_training(problem, parameters, plan.lookahead_pairings, key, streams)
     appraisal = appraise_step(problem, state, chunk)
     of_terms = term_advantages(problem, {name: plan.base_terms[name] for name in problem.bases}, appraisal.advantage)
     found = problem.devices.mean(base_gradients(problem, base, chunk, of_terms))

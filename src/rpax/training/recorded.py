@@ -44,8 +44,9 @@ def _blocks(
     count = 1 if part.policy.memory_units else number_of_blocks(steps, numbers)
 
     def of_block(*recorded: Any) -> Any:
-        block = chunk._replace(**dict(zip(_SEEN_AND_DONE, recorded, strict=False)))
-        return function(views(block, part, as_played=as_played), *recorded[len(_SEEN_AND_DONE) :])
+        shown, others = recorded[: len(_SEEN_AND_DONE)], recorded[len(_SEEN_AND_DONE) :]
+        block = chunk._replace(**dict(zip(_SEEN_AND_DONE, shown, strict=True)))
+        return function(views(block, part, as_played=as_played), *others)
 
     return count, of_block, tuple(getattr(chunk, field) for field in _SEEN_AND_DONE)
 

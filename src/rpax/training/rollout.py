@@ -17,7 +17,7 @@ from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.slices import take_static
 from rpax.training.placement import ONE_DEVICE, Devices
-from rpax.training.problem import Streams
+from rpax.training.problem import Problem, Streams
 from rpax.training.slots import Slot, take_slots
 
 
@@ -102,6 +102,23 @@ def roll_out(
     chance = jax.tree.map(functools.partial(devices.part, axis=2), everywhere)
     streams, chunk = jax.lax.scan(play, streams, chance)
     return chunk._replace(last=_observe(environment, streams), memory=memory), streams
+
+
+def roll_out_training(
+    problem: Problem, parameters: Mapping[str, Parameters], pairings: Sequence[Pairing], key: Key, streams: Streams
+) -> tuple[Chunk, Streams]:
+    """:func:`roll_out` of a chunk to learn from; ``parameters`` are those of the learning agents."""
+    return roll_out(
+        problem.training_stage,
+        problem.players,
+        {**parameters, **problem.fixed},
+        pairings,
+        key,
+        streams,
+        problem.numbers.steps,
+        problem.devices,
+        keep_first_layers=problem.keep_first_layers,
+    )
 
 
 class Chance(NamedTuple):

@@ -21,7 +21,7 @@ from rpax.training.outer_average import average
 from rpax.training.parts import for_each
 from rpax.training.ppo_update import BaseUpdate, clipped_steps
 from rpax.training.problem import Problem, Streams, TrainState, global_norm
-from rpax.training.rollout import Chunk, roll_out
+from rpax.training.rollout import Chunk, roll_out_training
 
 
 def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
@@ -89,18 +89,8 @@ def roll_out_manipulator_pairings(
     """Line 3; ``None`` where the algorithm has no manipulators."""
     if state.outer_streams is None:
         return None
-    pairings, parameters = problem.plan.outer_pairings, {**ahead, **problem.fixed}
-    chunk, streams = roll_out(
-        problem.training_stage,
-        problem.players,
-        parameters,
-        pairings,
-        key,
-        state.outer_streams,
-        problem.numbers.steps,
-        problem.devices,
-        keep_first_layers=problem.keep_first_layers,
-    )
+    pairings = problem.plan.outer_pairings
+    chunk, streams = roll_out_training(problem, ahead, pairings, key, state.outer_streams)
     return OuterBatch(chunk, appraise(problem, state, pairings, chunk, learn=True), streams)
 
 
