@@ -15,7 +15,6 @@ import gc
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import sys
 import time
@@ -43,6 +42,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "ad-rpg-storm-longer": ("ad-rpg", "storm", {"updates": 3000}, 5),
     "ad-rpg-storm-tanh": ("ad-rpg", "storm", {"activation": "tanh", "updates": 2000}, 5),
     "ad-rpg-storm-hour": ("ad-rpg", "storm", {"updates": 10000}, 1),
+    "ad-rpg-storm-hour-tanh": ("ad-rpg", "storm", {"activation": "tanh", "updates": 5000}, 1),
     "ad-rpg-storm-fast-bases": (
         "ad-rpg",
         "storm",
@@ -160,6 +160,17 @@ def draw(path: pathlib.Path) -> None:
         save_figure(figure, path)
 
 
+def effective(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a complete configuration, also of an earlier version's, makes a run what it is, but for its seed."""
+    from rpax.objectives.catalogue import ALGORITHMS
+    from rpax.runs.prepare import ALGORITHM_OPTIONS
+
+    taken = ALGORITHMS[config["algorithm"]].options if config else ()
+    unused = {"seed", *(option for option in ALGORITHM_OPTIONS if option not in taken)}
+    unused |= set() if config.get("entropy_updates") else {"entropy_start"}
+    return {name: value for name, value in config.items() if name not in unused}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help=", ".join(CASES))
@@ -171,6 +182,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # before JAX starts its threads; not on macOS
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0)) if options.core is None else options.core})
     gc.set_threshold(50_000, 20, 100)
+    from rpax.benchmark.machine import machine
+
     for name in options.cases:
         if name not in CASES:
             parser.error(f"there is no case {name}; give some of {', '.join(CASES)}")
@@ -181,14 +194,14 @@ def main() -> None:
             "algorithm": algorithm,
             "environment": environment,
             "settings": settings,
-            "machine": f"one core of {os.cpu_count()}, {platform.machine()}",
+            "machine": f"one core of {os.cpu_count()}, {machine()['processor']}",
         }
         for seed in options.seed or range(seeds):
             found = {"seed": seed, "commit": commit.stdout.strip()}
             found |= train_seed(algorithm, environment, settings, seed)
             file = DOCS / "results" / f"learning-{name}.json"
             before = json.loads(file.read_text())["seeds"] if file.exists() else []
-            same = [one for one in before if one.get("config", {}) | {"seed": seed} == found["config"]]
+            same = [one for one in before if effective(one.get("config", {})) == effective(found["config"])]
             everyone = [found, *(one for one in same if one["seed"] != seed)]
             about["seeds"] = sorted(everyone, key=lambda one: one["seed"])
             file.write_text(json.dumps(about) + "\n")

@@ -23,6 +23,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 import jax
 import jax.numpy as jnp
 import numpy as np
+from run import commit_of_checkout
+
+from rpax.benchmark.machine import machine
 
 ROWS, ENTRIES, UNITS = 2048, 396, 64
 REPETITIONS, CALLS = 7, 60
@@ -85,7 +88,8 @@ def main() -> None:
         "gradient of weights, observations transposed before": (lambda x, g: x @ g, seen.T.copy(), back),
     }
     cores = os.cpu_count() or 1
-    found: dict[str, Any] = {"command": f"python benchmarks/limits.py {options.machine}", "cores": cores}
+    about = {"command": f"python benchmarks/limits.py {options.machine}", "commit": commit_of_checkout()}
+    found: dict[str, Any] = {**about, **machine()}
     for threads in sorted({1, cores}):
         found[f"GFLOP/s, {threads} cores"] = {
             name: round(flops_per_second(function, *arguments, threads=threads) / 1e9, 1)

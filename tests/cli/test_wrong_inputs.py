@@ -162,7 +162,7 @@ COMBINATIONS = [
         "sides of AD", [*AD[:1], "ad", AD[2], "--sides", "single"], ("'sides'", "always play both seats; leave it out")
     ),
     Wrong("joint influence by sampling", [*AT, "--influence", "joint"], ("'joint'", "add --exact or drop it")),
-    Wrong("exact mode of a large game", ["train", "sp", "mine/walk", "--exact"], ("'mine/walk'", "drop it")),
+    Wrong("exact mode of a large game", ["train", "sp", "mine/walk", "--exact"], ("'mine/walk'", "leave exact out")),
     Wrong("tables for a large game", ["train", "sp", "mine/walk", "--network", "tabular"], ("'tabular'", "use 'mlp'")),
     Wrong(
         "an option that files hold",

@@ -87,7 +87,7 @@ class WithoutSpaces(Fine):
 REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "no name": (lambda: changed(name=None), ("environment Fine has the name None", "set a name")),
     "no spaces": (WithoutSpaces, ("has the spaces None", "two SeatSpace")),
-    "one space": (lambda: changed(spaces=Fine.spaces[:1]), ("has the spaces (SeatSpace(", "two SeatSpace")),
+    "one space": (lambda: changed(spaces=Fine.spaces[:1]), ("has the spaces a tuple of 1", "two SeatSpace")),
     "spaces that are shapes": (lambda: changed(spaces=((2,), (3,))), ("the spaces ((2,), (3,))", "two SeatSpace")),
     "a number for a shape": (lambda: spaced(observation_shape=3), ("seat 1", "observation_shape 3", "(4,)")),
     "a negative size": (lambda: spaced(observation_shape=(-3,)), ("seat 1", "observation_shape (-3,)", "sizes")),
@@ -156,6 +156,19 @@ REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("observe returns (float32[2], float32[4])", "of shapes (2,) and (3,) as in spaces"),
     ),
     "observations that are lists": (lambda: sees([1, 2], [1, 2, 3]), ("observe returns ((1, 2), (1, 2, 3))", "arrays")),
+    "observations by name": (
+        lambda: sees({"a": jnp.ones(2)}, jnp.ones(3)),
+        ("returns ({'a': float32[2]}, ", "two arr"),
+    ),
+    "fractions stored as whole numbers": (
+        lambda: spaced(observation_dtype=jnp.uint8),
+        ("observe returns float32 for seat 1", "stored as uint8", "leave observation_dtype out"),
+    ),
+    "a Python if": (
+        lambda: changed(observe=lambda state: jnp.ones(2) if state["time"] > 0 else None),
+        ("observe raised TracerBoolConversionError", "choose with jnp.where"),
+    ),
+    "an exit": (lambda: changed(observe=lambda state: sys.exit("bye")), ("observe raised SystemExit: bye",)),
     "legal actions of one seat": (
         lambda: changed(legal_actions=lambda state: jnp.ones(3, bool)),
         ("legal_actions returns bool[3]", "two arrays of truth values (bool), of shapes (3,) and (4,)"),
@@ -248,3 +261,15 @@ for name, factory in ((None, int), (3, int), ("", int), ("mine/game", None), ("s
         "like lambda name: game",
         "environment 'storm' is already registered; choose another name",
     ]
+
+
+@pytest.mark.parametrize(("last", "horizon"), [(10, 3), (None, 3)])
+def test_an_episode_that_outlasts_the_horizon_is_refused_where_it_is_evaluated(last, horizon, monkeypatch):
+    def step(key: Any, state: Any, actions: Any) -> Any:
+        done = jnp.zeros((), bool) if last is None else state["time"] + 1 >= last
+        return rpax.Transition({"time": state["time"] + 1}, jnp.ones(2), done)
+
+    monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
+    rpax.register("mine/game", lambda name: changed(step=step, horizon=horizon, one_policy_for_both_seats=False))
+    with pytest.raises(rpax.InputError, match="has not ended after its horizon of 3 steps; return done in its last st"):
+        rpax.train("sp", "mine/game", updates=1, envs=2, steps=4, evaluation_episodes=2, base_update="pg")

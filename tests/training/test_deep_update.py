@@ -25,7 +25,7 @@ from rpax.training.setup import make_problem
 from rpax.training.step import manipulator_gradients, outer_gradients_of, roll_out_manipulator_pairings
 
 CASES = {
-    "overcooked/cramped_room": {"hidden_sizes": (8,)},
+    "overcooked/cramped_room": {"hidden_sizes": (8,), "environment_options": {"horizon": 5}},
     "storm": {"hidden_sizes": (8,), "environment_options": {"horizon": 5}},
     "hanabi/3x3": {"hidden_sizes": (8,), "activation": "relu"},
 }

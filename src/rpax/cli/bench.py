@@ -70,7 +70,7 @@ class Command:
     ] = ()
     """Set an option of the environment, for example --option horizon=100."""
     payoffs: Annotated[str | None, tyro.conf.arg(metavar="MATRIX|FILE", help_behavior_hint="")] = None
-    """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file."""
+    """For matrix/custom and storm: '[[…],[…]]', or a JSON, NPY or CSV file."""
     victim: _Agent = "uniform"
     """The fixed victim of an attack."""
     partner: _Agent = "uniform"

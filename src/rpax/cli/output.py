@@ -74,6 +74,8 @@ def progress_lines(
 
 def latest_returns(rows: Sequence[Any]) -> str:
     """The first seed's latest returns of seat 0, a few pairings."""
+    if not rows:
+        return ""
     returns = rows[0].get("returns") or rows[0].get("lookahead_episode_return") or {}
     shown = [f"{pairing} {value[0]:.2f}" for pairing, value in returns.items() if value]
     return "  ".join(shown[:3])
@@ -89,9 +91,10 @@ def print_run(run: "Run") -> None:
     console, plan = Console(), make_plan(run.objective)
     seats = {name: plan.seats_of(name) for name in run.objective.agents}
     for result in run.results:
-        table = Table(
-            title=f"{run.objective.name} on {run.config.environment}, seed {result.seed}", title_justify="left"
-        )
+        # Not the table's title, which would wrap at its width.
+        title = f"{run.objective.name} on {run.config.environment}, seed {result.seed}"
+        console.print(title, style="italic", highlight=False, soft_wrap=True)
+        table = Table()
         cells_of = zip(*agent_rows(result, seats), strict=True)
         columns = [(name, cells) for name, cells in zip(_COLUMNS, cells_of, strict=True) if {*cells} != {_NOTHING}]
         for name, _ in columns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rpax.cli.output import print_json, say
+from rpax.cli.output import print_json, progress_lines, say
 from rpax.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -150,8 +150,12 @@ def _progress(description: str, total: int, *, quiet: bool) -> Any:
 
     @contextlib.contextmanager
     def bar() -> Iterator[Callable[[int], None]]:
-        if quiet or not sys.stderr.isatty():
+        if quiet:
             yield lambda done: None
+            return
+        if not sys.stderr.isatty():
+            lines = progress_lines(f"{description}: drawing")
+            yield lambda done: lines(done, total, ())
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

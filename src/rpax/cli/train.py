@@ -34,7 +34,7 @@ class Command(TrainConfig):
     exact: tyro.conf.FlagCreatePairsOff[bool] = False
     """Exact gradients instead of sampled play (normal-form and small extensive-form games)."""
     payoffs: Annotated[str | None, tyro.conf.arg(metavar="MATRIX|FILE", help_behavior_hint="")] = None
-    """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file. One matrix, or one a seat (rows: seat 0)."""
+    """For matrix/custom and storm: '[[…],[…]]', or a JSON, NPY or CSV file; one matrix, or one a seat (row: seat 0)."""
     config: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE.yaml", help_behavior_hint="")] = None
     """Read settings from this file (the same names as the options)."""
     set: Annotated[

@@ -56,9 +56,11 @@ def running(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{what} raised {type(error).__name__}{f': {reason}' if reason else ''}") from error
+    except (Exception, SystemExit) as error:
+        kind, reason = type(error).__name__, str(error).strip().partition("\n")[0].rstrip(".")
+        # JAX's name for a Python `if` on what is known only when the program runs.
+        remedy = "; choose with jnp.where or jax.lax.cond instead of if" if kind == "TracerBoolConversionError" else ""
+        raise InputError(f"{what} raised {kind}{f': {reason}' if reason else ''}{remedy}") from error
 
 
 def _called(source: str) -> str:

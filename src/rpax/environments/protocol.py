@@ -252,6 +252,13 @@ def check_environment(environment: Environment) -> None:
         with running(f"{what}: observe"):
             seen = environment.observe(state)
         _check_pair(f"{what}: observe", seen, shapes)
+        for seat, (array, space) in enumerate(zip(seen, spaces, strict=True)):
+            stored = jnp.dtype(space.observation_dtype)
+            if jnp.issubdtype(array.dtype, jnp.floating) and not jnp.issubdtype(stored, jnp.floating):
+                raise InputError(
+                    f"{what}: observe returns {array.dtype} for seat {seat}, which would be stored as {stored}; return "
+                    "whole numbers, or leave observation_dtype out"
+                )
         with running(f"{what}: legal_actions"):
             legal = environment.legal_actions(state)
         if legal is not None:
@@ -270,7 +277,8 @@ def _check_attributes(environment: Environment) -> None:
     what = f"environment '{environment.name}'"
     spaces = getattr(environment, "spaces", None)
     if not (isinstance(spaces, tuple) and len(spaces) == 2 and all(isinstance(space, SeatSpace) for space in spaces)):
-        raise InputError(f"{what} has the spaces {shown(spaces)}; set a tuple of two SeatSpace, one for each seat")
+        found = f"a tuple of {len(spaces)}" if isinstance(spaces, tuple) and len(spaces) != 2 else shown(spaces)
+        raise InputError(f"{what} has the spaces {found}; set a tuple of two SeatSpace, one for each seat")
     for seat, space in enumerate(spaces):
         _check_space(f"{what}: the space of seat {seat}", space)
     horizon = getattr(environment, "horizon", None)
@@ -359,6 +367,8 @@ def _kind(value: Any) -> str:
     """``value`` in words: of an array, its type and shape."""
     if isinstance(value, tuple | list):
         return f"({', '.join(map(_kind, value))})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_kind(entry)}' for key, entry in value.items())}}}"
     return f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else shown(value)
 
 

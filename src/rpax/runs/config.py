@@ -53,7 +53,7 @@ class TrainConfig:
     """Stop, saved, after so many minutes."""
 
     payoffs: str | list | None = None
-    """For matrix/custom: '[[…],[…]]', or a JSON, NPY or CSV file. One matrix, or one a seat (rows: seat 0)."""
+    """For matrix/custom and storm: '[[…],[…]]', or a JSON, NPY or CSV file; one matrix, or one a seat (row: seat 0)."""
     environment_options: Annotated[dict[str, Any], Suppress] = dataclasses.field(default_factory=dict)
     """Options of the environment, as `rpax.make` takes them (on the command line: --option)."""
     population: PresetInt = None

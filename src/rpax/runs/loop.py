@@ -109,7 +109,7 @@ class Loop:
             agents = ", ".join(f"{name} (seed {seed})" for name, seed in broken)
             raise NonFiniteError(
                 f"parameters or gradients of {agents} are not finite after updates {self.update + 1} to {following}; "
-                "lower the learning rates or add a gradient limit"
+                "lower the learning rates or add a gradient limit, and see that rewards and observations are finite"
             )
         self.update = following
         rows = [

@@ -59,7 +59,9 @@ def prepare(
         complete = dataclasses.replace(complete, exploring_starts=0.0)
     for setting, wrong in (("exact", complete.exact), ("network", complete.network == "tabular")):
         if wrong and not entry.tabular:
-            value, remedy = ("exact mode", "drop it") if setting == "exact" else ("network 'tabular'", "use 'mlp'")
+            value, remedy = (
+                ("exact mode", "leave exact out") if setting == "exact" else ("network 'tabular'", "use 'mlp'")
+            )
             raise InputError(
                 f"{value} needs a normal-form or small extensive-form game, not '{config.environment}'; {remedy}"
             )
@@ -144,7 +146,7 @@ def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig
     name, options = config.environment, config.environment_options
     if config.payoffs is not None:
         if "payoffs" not in (entry.options or ()):
-            raise InputError(f"environment '{name}' takes no payoffs; use matrix/custom for your own")
+            raise InputError(f"environment '{name}' takes no payoffs; use matrix/custom or storm for your own")
         payoffs = check_payoffs(read_payoffs(config.payoffs))
         config = dataclasses.replace(config, payoffs=[payoffs[..., seat].tolist() for seat in (0, 1)])
     for option in options:
