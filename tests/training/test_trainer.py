@@ -74,7 +74,8 @@ def test_agents_that_are_not_finite_are_named_with_their_seed():
     "environment",
     [
         "small/ring",
-        *[pytest.param(n, marks=pytest.mark.slow) for n in ("hanabi/3x3", "storm", "overcooked/cramped_room")],
+        "overcooked/cramped_room",
+        *[pytest.param(n, marks=pytest.mark.slow) for n in ("hanabi/3x3", "storm")],
     ],
 )
 def test_nothing_is_compiled_after_the_first_chunk(environment):
