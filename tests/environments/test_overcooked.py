@@ -26,11 +26,12 @@ EMPTY_POT, ONE_ONION, READY = 23, 22, 0
 
 
 def jaxmarls_own(layout: str, steps: int):
-    """The object that JaxMARL's users make."""
+    """The object that JaxMARL's users make, of one of its layouts or of one of ours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        layouts = load("overcooked.layouts", "test").overcooked_layouts
-        return load("overcooked.overcooked", "test").Overcooked(layout=layouts[layout], max_steps=steps)
+        module = load("overcooked.layouts", "test")
+        grid = module.layout_grid_to_dict(OWN[layout]) if layout in OWN else module.overcooked_layouts[layout]
+        return load("overcooked.overcooked", "test").Overcooked(layout=grid, max_steps=steps)
 
 
 def decoded(game: Overcooked, states):
@@ -82,7 +83,7 @@ def play_both(ours: Overcooked, theirs, key, envs: int, steps: int):
 
 @pytest.mark.parametrize(
     "layout",
-    [name if name == "cramped_room" else pytest.param(name, marks=pytest.mark.slow) for name in CLASSIC],
+    [name if name == "cramped_room" else pytest.param(name, marks=pytest.mark.slow) for name in (*CLASSIC, *OWN)],
 )
 def test_every_step_is_jaxmarls(layout):
     """10,240 random steps, and the reset after each episode."""
