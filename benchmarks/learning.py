@@ -15,11 +15,12 @@ import gc
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from run import commit_of_checkout
 
 if TYPE_CHECKING:  # JAX must not start before main has chosen a core
     from rpax.evaluation.returns import SampledReturns
@@ -188,7 +189,6 @@ def main() -> None:
         if name not in CASES:
             parser.error(f"there is no case {name}; give some of {', '.join(CASES)}")
         algorithm, environment, settings, seeds = CASES[name]
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=DOCS)
         about = {
             "command": f"python benchmarks/learning.py {name}",
             "algorithm": algorithm,
@@ -197,7 +197,7 @@ def main() -> None:
             "machine": f"one core of {os.cpu_count()}, {machine()['processor']}",
         }
         for seed in options.seed or range(seeds):
-            found = {"seed": seed, "commit": commit.stdout.strip()}
+            found = {"seed": seed, "commit": commit_of_checkout()}
             found |= train_seed(algorithm, environment, settings, seed)
             file = DOCS / "results" / f"learning-{name}.json"
             before = json.loads(file.read_text())["seeds"] if file.exists() else []

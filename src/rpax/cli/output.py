@@ -31,9 +31,11 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(description: str, *, quiet: bool) -> Iterator[Callable[[int, int, Sequence[Any]], None]]:
+def progress_bar(
+    description: str, *, quiet: bool, first: str = "compiling"
+) -> Iterator[Callable[[int, int, Sequence[Any]], None]]:
     """A progress bar on stderr, as the callback that ``rpax.train`` takes; where no terminal shows it, now and then a
-    line; nothing when quiet.
+    line; nothing when quiet. ``first`` is what happens before it is called.
     """
     if quiet:
         yield lambda update, until, rows: None
@@ -46,7 +48,7 @@ def progress_bar(description: str, *, quiet: bool) -> Iterator[Callable[[int, in
 
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
     with Progress(*columns, TextColumn("{task.fields[latest]}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"{description}: compiling", total=None, latest="")
+        task = bar.add_task(f"{description}: {first}", total=None, latest="")
         started = time.monotonic()
 
         def show(update: int, until: int, rows: Sequence[Any]) -> None:

@@ -2,12 +2,11 @@
 
 import dataclasses
 import pathlib
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rpax.cli.output import print_json, progress_lines, say
+from rpax.cli.output import print_json, progress_bar, say
 from rpax.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ class Command:
         played = Replay.play(player, agents, title_of(run, seed), episodes=self.episodes, seed=self.seed)
         frames = played.frames(self.scale)
         path = out / f"seed-{seed}-{names[0]}-{names[1]}.{self.format}"
-        with _progress(f"{names[0]} with {names[1]}", len(frames), quiet=self.quiet) as progress:
-            write_moving_picture(path, frames, self.fps, progress)
+        with progress_bar(f"{names[0]} with {names[1]}: drawing", quiet=self.quiet, first="begins") as show:
+            write_moving_picture(path, frames, self.fps, lambda drawn: show(drawn, len(frames), ()))
         entry = {"file": str(path), "seat_0": names[0], "seat_1": names[1]}
         return {**entry, "frames": len(frames), "episodes": [_summary(episode) for episode in played.episodes]}
 
@@ -141,28 +140,3 @@ def _playable(agents: dict[str, Any], pairings: list[tuple[str, str]]) -> list[t
         check_seats((agents[first], agents[second]))
     seats = [[name for name, agent in agents.items() if seat in agent.seats] for seat in (0, 1)]
     return pairings or [(first, second) for first in seats[0] for second in seats[1]]
-
-
-def _progress(description: str, total: int, *, quiet: bool) -> Any:
-    """A progress bar on stderr, as a context that yields what is called with the number of pictures drawn."""
-    import contextlib
-    from collections.abc import Callable, Iterator
-
-    @contextlib.contextmanager
-    def bar() -> Iterator[Callable[[int], None]]:
-        if quiet:
-            yield lambda done: None
-            return
-        if not sys.stderr.isatty():
-            lines = progress_lines(f"{description}: drawing")
-            yield lambda done: lines(done, total, ())
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-        with Progress(*columns, console=Console(stderr=True), transient=True) as shown_bar:
-            task = shown_bar.add_task(f"{description}: drawing", total=total)
-            yield lambda done: shown_bar.update(task, completed=done)
-
-    return bar()

@@ -33,7 +33,7 @@ def registered_by(source: str, member: str, table: Mapping[str, Registered]) -> 
         before = set(table)
         try:
             _import_file(path) if path.suffix == ".py" else importlib.import_module(source)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # The user's own code can raise anything.
             reason = str(error) if isinstance(error, ImportError | OSError) else f"{type(error).__name__}: {error}"
             raise InputError(f"{_called(source)} cannot be imported: {reason}") from error

@@ -113,7 +113,9 @@ class RunDirectory:
             raise
         except Exception:
             if not self._has_updates():
-                self._empty()
+                # What is gone already hides no error.
+                with contextlib.suppress(OSError):
+                    self._empty()
                 remove_empty(self._made)
             raise
 
