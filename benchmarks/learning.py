@@ -194,10 +194,10 @@ def main() -> None:
             "algorithm": algorithm,
             "environment": environment,
             "settings": settings,
-            "machine": f"one core of {os.cpu_count()}, {machine()['processor']}",
+            "machine": f"one core of {os.cpu_count()}",
         }
         for seed in options.seed or range(seeds):
-            found = {"seed": seed, "commit": commit_of_checkout()}
+            found = {"seed": seed, "commit": commit_of_checkout(), "machine": machine()["processor"]}
             found |= train_seed(algorithm, environment, settings, seed)
             file = DOCS / "results" / f"learning-{name}.json"
             before = json.loads(file.read_text())["seeds"] if file.exists() else []

@@ -87,7 +87,7 @@ class WithoutSpaces(Fine):
 REFUSED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "no name": (lambda: changed(name=None), ("environment Fine has the name None", "set a name")),
     "no spaces": (WithoutSpaces, ("has the spaces None", "two SeatSpace")),
-    "one space": (lambda: changed(spaces=Fine.spaces[:1]), ("has the spaces a tuple of 1", "two SeatSpace")),
+    "one space": (lambda: changed(spaces=Fine.spaces[:1]), ("has a tuple of 1 for spaces", "two SeatSpace")),
     "spaces that are shapes": (lambda: changed(spaces=((2,), (3,))), ("the spaces ((2,), (3,))", "two SeatSpace")),
     "a number for a shape": (lambda: spaced(observation_shape=3), ("seat 1", "observation_shape 3", "(4,)")),
     "a negative size": (lambda: spaced(observation_shape=(-3,)), ("seat 1", "observation_shape (-3,)", "sizes")),
@@ -263,13 +263,14 @@ for name, factory in ((None, int), (3, int), ("", int), ("mine/game", None), ("s
     ]
 
 
-@pytest.mark.parametrize("last", [10, None])
-def test_an_episode_that_outlasts_the_horizon_is_refused_where_it_is_evaluated(last, monkeypatch):
+@pytest.mark.parametrize("last", [2, 3, 4, None])
+def test_an_episode_that_outlasts_the_horizon_is_cut_there(last, monkeypatch):
     def step(key: Any, state: Any, actions: Any) -> Any:
         done = jnp.zeros((), bool) if last is None else state["time"] + 1 >= last
         return rpax.Transition({"time": state["time"] + 1}, jnp.ones(2), done)
 
     monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
     rpax.register("mine/game", lambda name: changed(step=step, horizon=3))
-    with pytest.raises(rpax.InputError, match="has not ended after its horizon of 3 steps; return done in its last st"):
-        rpax.train("sp", "mine/game", updates=1, envs=2, steps=4, evaluation_episodes=2, base_update="pg")
+    run = rpax.train("sp", "mine/game", updates=1, envs=2, steps=4, evaluation_episodes=2, base_update="pg")
+    expected = min(last or 3, 3)
+    assert {pairing.returns for pairing in run.results[0].pairings} == {(expected, expected)}

@@ -103,7 +103,7 @@ class Command:
         played = Replay.play(player, agents, title_of(run, seed), episodes=self.episodes, seed=self.seed)
         frames = played.frames(self.scale)
         path = out / f"seed-{seed}-{names[0]}-{names[1]}.{self.format}"
-        with progress_bar(f"{names[0]} with {names[1]}: drawing", quiet=self.quiet, first="begins") as show:
+        with progress_bar(f"{names[0]} with {names[1]}: drawing", quiet=self.quiet, first="starting") as show:
             write_moving_picture(path, frames, self.fps, lambda drawn: show(drawn, len(frames), ()))
         entry = {"file": str(path), "seat_0": names[0], "seat_1": names[1]}
         return {**entry, "frames": len(frames), "episodes": [_summary(episode) for episode in played.episodes]}

@@ -277,8 +277,10 @@ def _check_attributes(environment: Environment) -> None:
     what = f"environment '{environment.name}'"
     spaces = getattr(environment, "spaces", None)
     if not (isinstance(spaces, tuple) and len(spaces) == 2 and all(isinstance(space, SeatSpace) for space in spaces)):
-        found = f"a tuple of {len(spaces)}" if isinstance(spaces, tuple) and len(spaces) != 2 else shown(spaces)
-        raise InputError(f"{what} has the spaces {found}; set a tuple of two SeatSpace, one for each seat")
+        found = f"the spaces {shown(spaces)}"
+        if isinstance(spaces, tuple) and len(spaces) != 2:
+            found = f"a tuple of {len(spaces)} for spaces"
+        raise InputError(f"{what} has {found}; set a tuple of two SeatSpace, one for each seat")
     for seat, space in enumerate(spaces):
         _check_space(f"{what}: the space of seat {seat}", space)
     horizon = getattr(environment, "horizon", None)

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
-from rpax.errors import InputError
 from rpax.policies.agent import Parameters
 from rpax.training.problem import Problem, Streams
 from rpax.training.rollout import draw_chance, fold_all, group_slots, play_step, start_streams
@@ -40,8 +39,7 @@ Sampler = Callable[[Mapping[str, Parameters], Key], SampledReturns]
 def make_sampler(problem: Problem, episodes: int) -> Sampler:
     """Plays at least ``episodes`` fresh episodes of every pairing, whatever their length (no bias to short ones).
 
-    Compiled once, for any parameters of the problem's agents. What it returns raises an :class:`InputError` where an
-    episode has not ended after the environment's horizon.
+    Compiled once, for any parameters of the problem's agents. An episode that outlasts the horizon is cut there.
     """
     envs = min(_MOST_ENVS, episodes)
     play = jax.jit(functools.partial(_first_episodes, problem, envs=envs))
@@ -49,14 +47,7 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
     def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
         keys = jax.random.split(key, math.ceil(episodes / envs))
         everyone = {**parameters, **problem.fixed}
-        played = [jax.device_get(play(everyone, k)) for k in keys]
-        if not all(over.all() for _, over in played):
-            game = problem.environment
-            raise InputError(
-                f"environment '{game.name}': an episode has not ended after its horizon of {game.horizon} steps; "
-                "return done in its last step, or set a longer horizon"
-            )
-        returns = np.concatenate([np.asarray(returns, np.float64) for returns, _ in played], axis=1)
+        returns = np.concatenate([np.asarray(play(everyone, k), np.float64) for k in keys], axis=1)
         spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
         return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
 
@@ -65,8 +56,8 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
 
 def _first_episodes(
     problem: Problem, parameters: Mapping[str, Parameters], key: Key, *, envs: int
-) -> tuple[Float[Array, "pairings envs 2"], Bool[Array, "pairings envs"]]:
-    """The return of the first episode of each environment, and whether it ended within the horizon."""
+) -> Float[Array, "pairings envs 2"]:
+    """The return of the first episode of each environment, as far as the horizon. Nothing else is kept."""
     key_start, key_play = jax.random.split(key)
     pairings = problem.plan.all_pairings
     streams = start_streams(problem.stage, key_start, len(pairings), envs, problem.memory_units)
@@ -82,5 +73,5 @@ def _first_episodes(
 
     start = (streams, jnp.zeros_like(streams.episode_return), jnp.zeros_like(streams.first))
     keys = jax.random.split(key_play, problem.environment.horizon)
-    _, returns, over = jax.lax.scan(one_step, start, keys)[0]
-    return returns, over
+    streams, returns, over = jax.lax.scan(one_step, start, keys)[0]
+    return jnp.where(over[..., None], returns, streams.episode_return)
