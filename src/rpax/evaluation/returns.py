@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rpax.environments.protocol import Key
-from rpax.policies.agent import Parameters
+from rpax.environments.protocol import Environment, Key
+from rpax.objectives.plan import Pairing
+from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.training.problem import Problem, Streams
 from rpax.training.rollout import draw_chance, fold_all, group_slots, play_step, start_streams
 
@@ -42,7 +43,8 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
     Compiled once, for any parameters of the problem's agents. An episode that outlasts the horizon is cut there.
     """
     envs = min(_MOST_ENVS, episodes)
-    play = jax.jit(functools.partial(_first_episodes, problem, envs=envs))
+    pairings = problem.plan.all_pairings
+    play = jax.jit(functools.partial(first_episodes, problem.stage, problem.players, pairings=pairings, envs=envs))
 
     def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
         keys = jax.random.split(key, math.ceil(episodes / envs))
@@ -54,16 +56,32 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
     return sample
 
 
-def _first_episodes(
-    problem: Problem, parameters: Mapping[str, Parameters], key: Key, *, envs: int
+def first_episodes(
+    stage: Environment,
+    players: Mapping[str, AgentPolicy],
+    parameters: Mapping[str, Parameters],
+    key: Key,
+    *,
+    pairings: Sequence[Pairing],
+    envs: int,
+    greedy: bool = False,
 ) -> Float[Array, "pairings envs 2"]:
-    """The return of the first episode of each environment, as far as the horizon. Nothing else is kept."""
+    """The return of the first episode of each environment, as far as the horizon. Nothing else is kept.
+
+    Args:
+        stage: what is played on.
+        players: everybody's networks on the stage.
+        parameters: everybody's, not folded.
+        key: of all chance.
+        pairings: who plays with whom.
+        envs: episodes of each pairing.
+        greedy: agents take their most likely action instead of drawing one.
+    """
     key_start, key_play = jax.random.split(key)
-    pairings = problem.plan.all_pairings
-    streams = start_streams(problem.stage, key_start, len(pairings), envs, problem.memory_units)
-    groups = group_slots(pairings, problem.players)
-    parameters = fold_all(problem.players, parameters)
-    play = functools.partial(play_step, problem.stage, problem.players, parameters, groups)
+    memory_units = max(players[name].memory_units for pairing in pairings for name in pairing)
+    streams = start_streams(stage, key_start, len(pairings), envs, memory_units)
+    groups, parameters = group_slots(pairings, players), fold_all(players, parameters)
+    play = functools.partial(play_step, stage, players, parameters, groups, greedy=greedy)
 
     def one_step(carry: tuple[Streams, Array, Array], key_step: Key) -> tuple[tuple[Streams, Array, Array], None]:
         streams, returns, over = carry
@@ -72,6 +90,6 @@ def _first_episodes(
         return (streams, returns, over | step.done), None
 
     start = (streams, jnp.zeros_like(streams.episode_return), jnp.zeros_like(streams.first))
-    keys = jax.random.split(key_play, problem.environment.horizon)
+    keys = jax.random.split(key_play, stage.horizon)
     streams, returns, over = jax.lax.scan(one_step, start, keys)[0]
     return jnp.where(over[..., None], returns, streams.episode_return)

@@ -48,6 +48,12 @@ def invert(uniform: Float[Array, "*batch"], logits: Logits, legal: Mask | None =
     return jnp.argmax(cumulative > uniform[..., None] * total, axis=-1).astype(jnp.int32)
 
 
+def most_likely(logits: Logits, legal: Mask | None = None) -> Int[Array, "*batch"]:
+    """The legal action of the highest probability, the first of several."""
+    possible = logits if legal is None else jnp.where(legal, logits, -jnp.inf)
+    return jnp.argmax(possible, axis=-1).astype(jnp.int32)
+
+
 def log_prob(logits: Logits, action: Int[Array, "*batch"], legal: Mask | None = None) -> Float[Array, "*batch"]:
     """log π(a) of the given actions."""
     return jnp.take_along_axis(log_probabilities(logits, legal), action[..., None], axis=-1)[..., 0]

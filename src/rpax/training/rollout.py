@@ -183,8 +183,12 @@ def play_step(
     chance: Chance,
     *,
     keep_first_layers: bool = False,
+    greedy: bool = False,
 ) -> tuple[Streams, Chunk]:
-    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters."""
+    """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters.
+
+    Actions are drawn, or with ``greedy`` the most likely ones.
+    """
     observations = _observe(environment, streams)
     legal = _of_games(environment.legal_actions, streams.state)
     seen = [take_slots(observations, group.slots, axis=0) for group in groups]
@@ -192,7 +196,8 @@ def play_step(
         policies[group.agent].first_layer(parameters[group.agent], group.head, its) if keep_first_layers else None
         for group, its in zip(groups, seen, strict=True)
     ]
-    actions, memory = _act(policies, parameters, groups, chance.uniform, seen, given, legal, streams)
+    logits, memory = _logits(policies, parameters, groups, seen, given, streams)
+    actions = _most_likely(logits, legal) if greedy else _draw(chance.uniform, logits, legal)
     transition, state = _at_once(environment.step_and_reset_all, chance.keys, streams.state, actions)
     dtype = streams.episode_return.dtype
     rewards = transition.rewards.astype(dtype)
@@ -207,10 +212,10 @@ def play_step(
     return Streams(state, done, jnp.where(done[..., None], 0.0, total), memory), recorded
 
 
-def _act(
-    policies, parameters, groups, uniform, seen, given, legal, streams
-) -> tuple[Int[Array, "pairings envs 2"], tuple[Array, Array] | None]:
-    """Every agent's actions and what it carries on, one network call a group, put back in the order of slots."""
+def _logits(
+    policies, parameters, groups, seen, given, streams
+) -> tuple[tuple[Array, Array], tuple[Array, Array] | None]:
+    """Both seats' logits and what agents carry on, one network call a group, put back in the order of slots."""
     logits, carried = [], []
     for group, its, first_layer in zip(groups, seen, given, strict=True):
         memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
@@ -219,8 +224,7 @@ def _act(
         of_group, memory = policy.act(own, group.head, its, first, memory, first_layer)
         logits.append(of_group)
         carried.append(memory)
-    actions = _draw(uniform, _of_seats(logits, groups), legal)
-    return actions, None if streams.memory is None else _of_seats(carried, groups)
+    return _of_seats(logits, groups), None if streams.memory is None else _of_seats(carried, groups)
 
 
 def _of_seats(of_groups: Sequence[Array], groups: Sequence[SlotGroup]) -> tuple[Array, Array]:
@@ -246,3 +250,12 @@ def _draw(
     masks = (None, None) if legal is None else legal
     drawn = [categorical.invert(uniform[..., seat], logits[seat], masks[seat]) for seat in (0, 1)]
     return jnp.stack(drawn, axis=-1)
+
+
+def _most_likely(
+    logits: tuple[Float[Array, "pairings envs _"], Float[Array, "pairings envs _"]],
+    legal: tuple[Bool[Array, "pairings envs _"], Bool[Array, "pairings envs _"]] | None,
+) -> Int[Array, "pairings envs 2"]:
+    """Both seats' most likely actions."""
+    masks = (None, None) if legal is None else legal
+    return jnp.stack([categorical.most_likely(logits[seat], masks[seat]) for seat in (0, 1)], axis=-1)
