@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from rpax.environments.protocol import Environment, Key
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.external import asking
 from rpax.training.problem import Problem, Streams
 from rpax.training.rollout import draw_chance, fold_all, group_slots, play_step, start_streams
 
@@ -42,18 +43,36 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
 
     Compiled once, for any parameters of the problem's agents. An episode that outlasts the horizon is cut there.
     """
-    envs = min(_MOST_ENVS, episodes)
-    pairings = problem.plan.all_pairings
-    play = jax.jit(functools.partial(first_episodes, problem.stage, problem.players, pairings=pairings, envs=envs))
+    play = make_player(problem.stage, problem.players, problem.plan.all_pairings, episodes)
 
     def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
-        keys = jax.random.split(key, math.ceil(episodes / envs))
-        everyone = {**parameters, **problem.fixed}
-        returns = np.concatenate([np.asarray(play(everyone, k), np.float64) for k in keys], axis=1)
+        returns = play({**parameters, **problem.fixed}, key)
         spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
         return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
 
     return sample
+
+
+def make_player(
+    stage: Environment, players: Mapping[str, AgentPolicy], pairings: Sequence[Pairing], episodes: int
+) -> Callable[[Mapping[str, Parameters], Key], Float[np.ndarray, "pairings episodes 2"]]:
+    """From everyone's parameters and a key to the returns of at least ``episodes`` fresh episodes of every pairing.
+
+    Args:
+        stage: what is played on.
+        players: the agents' networks on the stage; their parameters are folded here.
+        pairings: who plays with whom.
+        episodes: at least so many.
+    """
+    envs = min(_MOST_ENVS, episodes)
+    compiled = jax.jit(functools.partial(first_episodes, stage, players, pairings=pairings, envs=envs))
+
+    def play(parameters: Mapping[str, Parameters], key: Key) -> Float[np.ndarray, "pairings episodes 2"]:
+        keys = jax.random.split(key, math.ceil(episodes / envs))
+        with asking():
+            return np.concatenate([np.asarray(compiled(parameters, k), np.float64) for k in keys], axis=1)
+
+    return play
 
 
 def first_episodes(

@@ -196,7 +196,7 @@ def play_step(
         policies[group.agent].first_layer(parameters[group.agent], group.head, its) if keep_first_layers else None
         for group, its in zip(groups, seen, strict=True)
     ]
-    logits, memory = _logits(policies, parameters, groups, seen, given, streams)
+    logits, memory = _logits(policies, parameters, groups, seen, given, legal, streams)
     actions = _most_likely(logits, legal) if greedy else _draw(chance.uniform, logits, legal)
     transition, state = _at_once(environment.step_and_reset_all, chance.keys, streams.state, actions)
     dtype = streams.episode_return.dtype
@@ -213,15 +213,16 @@ def play_step(
 
 
 def _logits(
-    policies, parameters, groups, seen, given, streams
+    policies, parameters, groups, seen, given, legal, streams
 ) -> tuple[tuple[Array, Array], tuple[Array, Array] | None]:
     """Both seats' logits and what agents carry on, one network call a group, put back in the order of slots."""
     logits, carried = [], []
     for group, its, first_layer in zip(groups, seen, given, strict=True):
         memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
         first = take_slots((streams.first, streams.first), group.slots, axis=0)
+        allowed = None if legal is None else take_slots(legal, group.slots, axis=0)
         policy, own = policies[group.agent], parameters[group.agent]
-        of_group, memory = policy.act(own, group.head, its, first, memory, first_layer)
+        of_group, memory = policy.act(own, group.head, its, first, memory, first_layer, allowed)
         logits.append(of_group)
         carried.append(memory)
     return _of_seats(logits, groups), None if streams.memory is None else _of_seats(carried, groups)
