@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rpax.policies.jaxmarl_files import flax_policy as flax_policy
     from rpax.policies.scripted import register_partner as register_partner
     from rpax.reports.replay import replay as replay
+    from rpax.runs.cross_play import cross_play as cross_play
     from rpax.runs.run import Run as Run
     from rpax.runs.run import load as load
     from rpax.runs.run import resume as resume
@@ -48,6 +49,7 @@ _PUBLIC = {
     "algorithm": "rpax.objectives",
     "flax_policy": "rpax.policies.jaxmarl_files",
     "jax_policy": "rpax.policies.functions",
+    "cross_play": "rpax.runs.cross_play",
     "load": "rpax.runs.run",
     "load_objective": "rpax.objectives",
     "make": "rpax.environments.registry",

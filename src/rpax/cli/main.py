@@ -13,11 +13,14 @@ from rpax.errors import InputError, NonFiniteError, suggestion
 
 DONE, WRONG_INPUT, NON_FINITE, INTERRUPTED = 0, 2, 3, 130
 
-#: verb -> what it does; each lives in ``rpax.cli.<verb>`` with a ``Command`` dataclass that has ``run()``.
+#: verb -> what it does; each lives in ``rpax.cli.<verb>``, ``-`` as ``_``, with a ``Command`` dataclass that has
+#: ``run()``.
 VERBS = {
     "reproduce": "run one of the paper's experiments end to end and compare it with the paper",
     "train": "train an algorithm on an environment",
     "resume": "continue a run to its end",
+    "cross-play": "everybody with everybody: table, heatmap, honest intervals",
+    "report": "one report of runs: curves, cross-play, attacks, gaps, diagnoses",
     "certify": "rationality gap of each agent of a run",
     "replay": "moving pictures of agents of a run that play together",
     "show": "draw an algorithm's objective graph",
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"command '{verb}' is unknown; {suggestion(verb, VERBS)}")
         from rpax.cli.parse import parse
 
-        command = parse(importlib.import_module(f"rpax.cli.{verb}").Command, verb, arguments[1:])
+        command = parse(importlib.import_module(f"rpax.cli.{verb.replace('-', '_')}").Command, verb, arguments[1:])
         return command.run()
     except InputError as error:
         print(f"rpax: {' '.join(str(error).split())}", file=sys.stderr)

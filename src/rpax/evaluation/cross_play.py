@@ -25,6 +25,8 @@ from rpax.environments.protocol import Environment, Key
 from rpax.evaluation.returns import first_episodes
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.asked import is_called_back
+from rpax.policies.external import asking
 from rpax.policies.folding import can_fold
 from rpax.training.problem import key_data
 
@@ -117,14 +119,19 @@ def play_cells(
     batches = math.ceil(episodes / _MOST_ENVS)
     envs = math.ceil(episodes / batches)
     for (row, column), its_cells in _alike(entrants, cells):
-        count = 1 if row.on_host or column.on_host else min(len(jax.local_devices()), len(its_cells))
+        # Functions that are called back take turns anyway.
+        takes_turns = is_called_back(row.policy) or is_called_back(column.policy)
+        count = 1 if takes_turns else min(len(jax.local_devices()), len(its_cells))
         play = _make_program(environment, (row.policy, column.policy), envs, greedy, count)
         for start in range(0, len(its_cells), count):
             at_once = its_cells[start : start + count]
             filled = [*at_once, *[at_once[-1]] * (count - len(at_once))]  # the last batch may be smaller
-            of_seats = [_stack([_seat(entrants[cell[seat]], seat).parameters for cell in filled]) for seat in (0, 1)]
+            rows, columns = (
+                _stack([_seat(entrants[cell[seat]], seat).parameters for cell in filled]) for seat in (0, 1)
+            )
             keys = jnp.stack([_cell_key(seed, entrants[i], entrants[j]) for i, j in filled])
-            returns = [np.asarray(play(*of_seats, _fold_each(keys, batch))) for batch in range(batches)]
+            with asking():
+                returns = [np.asarray(play(rows, columns, _fold_each(keys, batch))) for batch in range(batches)]
             together = np.concatenate(returns, axis=1)[:, :episodes]
             yield from ((cell, Cell.of(its)) for cell, its in zip(at_once, together, strict=False))
 
@@ -134,11 +141,6 @@ class _Seat(NamedTuple):
 
     policy: AgentPolicy
     parameters: Parameters
-
-    @property
-    def on_host(self) -> bool:
-        """Whether its actions are computed by Python code that the compiled program calls back."""
-        return any(getattr(network, "on_host", False) for network in self.policy.networks.values())
 
 
 def _seat(entrant: Entrant, seat: int) -> _Seat:

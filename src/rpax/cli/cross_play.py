@@ -1,0 +1,110 @@
+"""`rpax cross-play`."""
+
+import dataclasses
+import pathlib
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from rpax.cli.output import print_json, progress_bar, say
+from rpax.errors import InputError
+from rpax.runs.config import parse_options
+
+if TYPE_CHECKING:
+    from rpax.evaluation.cross_play_result import CrossPlay
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Play every base agent of the runs with every one, in both seats, and with itself.
+
+    Other agents may take part: RUN:AGENT, RUN:SEED:AGENT, policy files, scripted partners and Python callables, see
+    docs/fixed-agents.md; they need --environment if no run says where they play. Agents are reported in groups, those
+    of one algorithm together; LABEL=… makes a group of your own. The folder keeps every finished cell: a second call
+    with the same --out plays only what is missing, also with more runs.
+
+    Writes cross-play.json, .csv, .md, .tex and heatmap.png.
+
+    Examples:
+      rpax cross-play runs/ad-rpg runs/sp --out results/cross-play
+      rpax cross-play 'SP .01=runs/a' 'SP .05=runs/b' --greedy
+      rpax cross-play runs/sp scripted:onion-carrier --episodes 200 --json
+    """
+
+    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[LABEL=]RUN")]
+    """Run directories, or single agents."""
+    episodes: int = 1000
+    """Episodes of each cell."""
+    seed: int = 0
+    """Of the episodes: their starts and what agents draw."""
+    greedy: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Agents take their likeliest action instead of drawing one."""
+    manipulators: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Manipulators take part too."""
+    environment: Annotated[
+        str | None, tyro.conf.arg(metavar="ENVIRONMENT", help_behavior_hint="(default: that of the runs)")
+    ] = None
+    """Where they play."""
+    option: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Set an option of --environment, for example --option horizon=100."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of cells and results (default: runs/<time>-cross-play)."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON document on stdout; everything else goes to stderr."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+    def run(self) -> int:
+        """Play and report."""
+        if not self.runs:
+            raise InputError("cross-play needs agents; give a run directory or more")
+        if self.option and self.environment is None:
+            raise InputError("--option belongs to an environment; give --environment too")
+        out = self.out or pathlib.Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-cross-play"
+        from rpax.environments.registry import make
+        from rpax.folders import no_empty_folders
+        from rpax.reports.cross_play_report import write_cross_play
+        from rpax.runs.cross_play import cross_play
+
+        game = None if self.environment is None else make(self.environment, **parse_options(self.option))
+        with no_empty_folders(out), progress_bar("cross-play", quiet=self.quiet) as show:
+            result = cross_play(
+                self.runs,
+                episodes=self.episodes,
+                seed=self.seed,
+                greedy=self.greedy,
+                manipulators=self.manipulators,
+                environment=game,
+                out=out,
+                progress=lambda done, total: show(done, total, ()),
+            )
+        written = write_cross_play(result, out)
+        if self.json:
+            print_json(result.to_dict())
+        else:
+            print_cross_play(result)
+        say("written: " + ", ".join(map(str, written)), quiet=self.quiet)
+        return 0
+
+
+def print_cross_play(result: "CrossPlay") -> None:
+    """The table of metrics, and where there are few agents, every cell."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rpax.reports.cross_play_tables import metric_table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    head, lines = metric_table(result)
+    table = Table(title=f"{result.environment}: {result.about}", title_justify="left")
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)

@@ -1,0 +1,205 @@
+"""The report of some runs: one Markdown file and its pictures."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rpax.errors import InputError
+from rpax.reports.cross_play_report import heatmap_of
+from rpax.reports.cross_play_tables import markdown_table, metric_table
+from rpax.reports.heatmap import draw_heatmap, short_number
+from rpax.reports.run_plots import draw_run_plots
+from rpax.runs.config import config_to_dict
+from rpax.runs.run import Run
+from rpax.runs.session import make_environment
+
+if TYPE_CHECKING:
+    from rpax.evaluation.cross_play_result import CrossPlay
+    from rpax.evaluation.results import SeedResult
+
+#: Settings in which runs differ without being different.
+_NOT_COMPARED = ("seed", "seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
+_NOTHING = "–"
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A headed part of the report.
+
+    Attributes:
+        title: its heading.
+        text: Markdown.
+    """
+
+    title: str
+    text: str
+
+
+def write_report(
+    runs: Sequence[Run], folder: pathlib.Path, cross_plays: Sequence["CrossPlay"] = ()
+) -> list[pathlib.Path]:
+    """Write ``report.md`` and its pictures into ``folder``.
+
+    Args:
+        runs: those with a directory.
+        folder: is made where it is missing.
+        cross_plays: of the runs, one for each environment.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = run_names(runs)
+        pictures, curves = _draw_curves(runs, names, folder)
+        sections = [Section("Runs", _overview(runs, names)), Section("Settings that differ", _differences(runs, names))]
+        sections += [Section("Learning curves", curves), Section("Returns", _returns(runs, names))]
+        for number, result in enumerate(cross_plays):
+            picture = folder / ("heatmap.png" if len(cross_plays) == 1 else f"heatmap-{number}.png")
+            draw_heatmap(heatmap_of(result), picture)
+            pictures.append(picture)
+            sections.append(Section(f"Cross-play in {result.environment}", _cross_play(result, picture)))
+        sections += [Section("Attacks", _attacks(runs, names)), Section("Rationality gaps", _gaps(runs, names))]
+        sections.append(Section("Diagnoses", _diagnoses(runs, names)))
+        report = folder / "report.md"
+        parts = [f"## {section.title}\n\n{section.text}" for section in sections if section.text]
+        report.write_text("\n\n".join(["# Report", *parts]) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be written ({error.strerror}); choose another --out") from None
+    return [report, *pictures]
+
+
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """What each run is called: its directory's name, with a number where two have the same."""
+    found: list[str] = []
+    for run in runs:
+        name = "in memory" if run.path is None else run.path.resolve().name
+        taken = sum(other == name or other.startswith(f"{name} (") for other in found)
+        found.append(f"{name} ({taken + 1})" if taken else name)
+    return found
+
+
+def _overview(runs: Sequence[Run], names: Sequence[str]) -> str:
+    lines = [
+        [name, run.objective.name, run.config.environment, _seeds(run), f"{run.status}, update {run.update}"]
+        for name, run in zip(names, runs, strict=True)
+    ]
+    return markdown_table(["run", "algorithm", "environment", "seeds", "status"], lines)
+
+
+def _seeds(run: Run) -> str:
+    seeds = run.config.seed_list
+    return ", ".join(map(str, seeds)) if len(seeds) <= 8 else f"{seeds[0]} … {seeds[-1]} ({len(seeds)})"
+
+
+def _differences(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """A line for each setting in which the runs differ."""
+    configs = [config_to_dict(run.config) for run in runs]
+    differing = [
+        name for name in configs[0] if name not in _NOT_COMPARED and any(c[name] != configs[0][name] for c in configs)
+    ]
+    if not differing:
+        return "None." if len(runs) > 1 else ""
+    lines = [[f"`{name}`", *(_shown(config[name]) for config in configs)] for name in differing]
+    return markdown_table(["setting", *names], lines)
+
+
+def _shown(value: Any) -> str:
+    text = _NOTHING if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _draw_curves(runs: Sequence[Run], names: Sequence[str], folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
+    """Each run's curves with bands over seeds, and the Markdown that shows them."""
+    written: list[pathlib.Path] = []
+    shown = []
+    for number, (name, run) in enumerate(zip(names, runs, strict=True)):
+        drawn = draw_run_plots(run, make_environment(run.config), folder / f"run-{number}")
+        written += drawn
+        shown += [f"![{name}: {path.stem}]({os.path.relpath(path, folder)})" for path in drawn]
+    return written, "\n\n".join(shown)
+
+
+def _returns(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """Each pairing's return of seat 0 and of seat 1: the mean over seeds, and the lowest and highest seed."""
+    lines = []
+    for name, run in zip(names, runs, strict=True):
+        if not run.results:
+            continue
+        for pairing in run.results[0].pairings:
+            both = [run_result.returns(pairing.seat_0, pairing.seat_1) for run_result in run.results]
+            cells = [_mean_and_range([returns[seat] for returns in both]) for seat in (0, 1)]
+            lines.append([name, pairing.seat_0, pairing.seat_1, *cells])
+    head = ["run", "seat 0", "seat 1", "return of seat 0", "return of seat 1"]
+    return markdown_table(head, lines) + "\n\nMean over seeds, and the lowest and highest." if lines else ""
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return short_number(values[0])
+    return f"{short_number(float(np.mean(values)))} ({short_number(min(values))} … {short_number(max(values))})"
+
+
+def _cross_play(result: "CrossPlay", picture: pathlib.Path) -> str:
+    table = markdown_table(*metric_table(result))
+    return f"{result.about}\n\n{table}\n\n![Mean return of seat 0]({picture.name})"
+
+
+def _attacks(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """A line for each run that is an attack and was evaluated."""
+    lines = []
+    for name, run in zip(names, runs, strict=True):
+        found = _attack_of(run)
+        if found is not None:
+            victim, partner = found["victim_return"], found["best_partner"]
+            scores = [victim["before"], victim["under_attack"], found["partner_return"].get(partner)]
+            lines.append([name, run.objective.name, *map(_estimate, scores), found["verdict"]["name"]])
+    if not lines:
+        return ""
+    head = ["run", "attack", "victim before", "victim under attack", "adversary's best partner", "verdict"]
+    return markdown_table(head, lines)
+
+
+def _attack_of(run: Run) -> Mapping[str, Any] | None:
+    path = None if run.path is None else run.path / "attack.json"
+    if path is None or not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path} is damaged; evaluate the attack again") from None
+
+
+def _estimate(score: Mapping[str, float] | None) -> str:
+    return _NOTHING if score is None else f"{short_number(score['mean'])} ± {short_number(score['half_width'])}"
+
+
+def _gaps(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """Exact gaps, where games are small: the mean over seeds, and the range."""
+    lines = []
+    for name, run in zip(names, runs, strict=True):
+        for agent, by_seat in (run.results[0].gaps if run.results else {}).items():
+            for seat in by_seat:
+                values = [result.gaps[agent][seat] for result in run.results]
+                cells = [f"{float(number):.2g}" for number in (np.mean(values), min(values), max(values))]
+                lines.append([name, agent, str(seat), *cells])
+    return markdown_table(["run", "agent", "seat", "mean gap", "lowest", "highest"], lines) if lines else ""
+
+
+def _diagnoses(runs: Sequence[Run], names: Sequence[str]) -> str:
+    found = [
+        f"- {name}, seed {result.seed}: {note}"
+        for name, run in zip(names, runs, strict=True)
+        for result in run.results
+        for note in _notes(result)
+    ]
+    return "\n".join(found) if found else "Nothing was noticed in any run."
+
+
+def _notes(result: "SeedResult") -> Sequence[str]:
+    return result.diagnosis.notes

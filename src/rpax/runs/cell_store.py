@@ -1,0 +1,80 @@
+"""The folder of a cross-play: what was played, cell by cell, so that a second call plays only what is missing.
+
+::
+
+    settings.json   environment, episodes, seed, greedy: the same for all cells
+    cells.jsonl     one line for each finished cell, by the fingerprints of its two policies
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rpax.errors import InputError
+from rpax.evaluation.cross_play import Cell, Entrant
+
+_Pair = tuple[str, str]
+
+
+class CellStore:
+    """Finished cells on disk."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = pathlib.Path(folder)
+        self._settings, self._cells = self.folder / "settings.json", self.folder / "cells.jsonl"
+
+    def open(self, settings: Mapping[str, Any]) -> None:
+        """Begin the folder, or go on with one that has the same settings.
+
+        Raises:
+            InputError: it holds something else, cells of other settings, or cannot be written.
+        """
+        try:
+            if self._settings.is_file():
+                self._check_settings(settings)
+            elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+                raise InputError(f"folder {self.folder} holds something else than a cross-play; choose another --out")
+            else:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._settings.write_text(json.dumps(dict(settings), indent=1) + "\n", encoding="utf-8")
+            with self._cells.open("a", encoding="utf-8"):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"folder {self.folder} cannot be written ({error.strerror}); choose another --out"
+            ) from None
+
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        try:
+            known = json.loads(self._settings.read_text(encoding="utf-8"))
+            differing = [name for name in settings if known[name] != json.loads(json.dumps(settings[name]))]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self._settings} is damaged; choose another --out") from None
+        if differing:
+            name = differing[0]
+            raise InputError(
+                f"folder {self.folder} holds a cross-play with {name} {known[name]}, not {settings[name]}; choose "
+                "another --out"
+            )
+
+    def read(self, entrants: Sequence[Entrant]) -> dict[tuple[int, int], Cell]:
+        """The cells of these entrants that were played before. A line that was cut off counts as not played."""
+        known: dict[_Pair, Cell] = {}
+        for line in self._cells.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                cell = Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])
+                known[entry["row"], entry["column"]] = cell
+            except (ValueError, KeyError, TypeError):
+                continue
+        prints = [entrant.fingerprint for entrant in entrants]
+        pairs = {(i, j): known.get((row, column)) for i, row in enumerate(prints) for j, column in enumerate(prints)}
+        return {pair: cell for pair, cell in pairs.items() if cell is not None}
+
+    def add(self, row: Entrant, column: Entrant, cell: Cell) -> None:
+        """Write a finished cell down."""
+        entry = {"row": row.fingerprint, "column": column.fingerprint, **cell._asdict()}
+        with self._cells.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,153 @@
+"""Who takes part in a cross-play: the agents of runs, single agents from anywhere, and how tables call them."""
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rpax.environments.protocol import Environment
+from rpax.errors import InputError, shown
+from rpax.evaluation.cross_play import Entrant
+from rpax.policies.sources import find_agent
+from rpax.runs.agent import Agent
+from rpax.runs.run import Run, load
+from rpax.runs.session import make_environment
+
+#: A run, its directory, an :class:`~rpax.runs.agent.Agent`, a callable, or text that names one of them.
+Source = Run | Agent | pathlib.Path | str | Callable[..., Any]
+
+
+def labelled(sources: Mapping[str, Any] | Sequence[Any]) -> list[tuple[str | None, Any]]:
+    """Sources with the label of their group, where they have one: ``LABEL=SOURCE``, or the keys of a mapping.
+
+    Raises:
+        InputError: there are none.
+    """
+    found: list[tuple[str | None, Any]] = []
+    if isinstance(sources, Mapping):
+        for label, of_label in sources.items():
+            several = of_label if isinstance(of_label, list | tuple) else [of_label]
+            found += [(label, source) for source in several]
+    else:
+        found += [_split(source) for source in sources]
+    if not found:
+        raise InputError("cross-play needs agents; give a run directory or more")
+    return found
+
+
+def _split(source: Source) -> tuple[str | None, Source]:
+    if not isinstance(source, str) or "=" not in source or pathlib.Path(source).exists():
+        return None, source
+    label, _, rest = source.partition("=")
+    if not label.strip() or not rest:
+        raise InputError(f"{shown(source)} is no labelled agent; write LABEL=RUN")
+    return label.strip(), rest
+
+
+def as_run(source: Source) -> Run | None:
+    """The run behind a source, or ``None`` where it is a single agent.
+
+    Raises:
+        InputError: it is a directory without a run.
+    """
+    if isinstance(source, Run):
+        return source
+    if isinstance(source, pathlib.Path) or (isinstance(source, str) and pathlib.Path(source).is_dir()):
+        return load(source)
+    return None
+
+
+def shared_environment(runs: Sequence[Run]) -> Environment:
+    """The environment of all the runs.
+
+    Raises:
+        InputError: there is no run to tell it, or runs differ.
+    """
+    if not runs:
+        raise InputError("single agents do not say where they play; give --environment, or a run beside them")
+    for run in runs[1:]:
+        what = _difference(runs[0], run)
+        if what is not None:
+            ours, its = (shown(getattr(r.config, what)) for r in (runs[0], run))
+            raise InputError(
+                f"runs {_where(runs[0])} and {_where(run)} differ in {what}: {ours} and {its}; "
+                "give --environment to choose where they play"
+            )
+    return make_environment(runs[0].config)
+
+
+def same_environment(first: Run, second: Run) -> bool:
+    """Whether two runs were trained in the same environment, but for shaped rewards."""
+    return _difference(first, second) is None
+
+
+def _difference(first: Run, second: Run) -> str | None:
+    """The setting in which two runs' environments differ."""
+    settings = ("environment", "environment_options", "payoffs")
+    values = {what: [_compared(getattr(run.config, what)) for run in (first, second)] for what in settings}
+    return next((what for what, (ours, its) in values.items() if ours != its), None)
+
+
+def _compared(value: Any) -> Any:
+    # Shaped rewards are never part of a return.
+    return {k: v for k, v in value.items() if k != "shaping"} if isinstance(value, dict) else value
+
+
+def entrants_of(
+    sources: Sequence[tuple[str | None, Source]], environment: Environment, *, manipulators: bool
+) -> list[Entrant]:
+    """Everybody who takes part: of runs all base agents of all seeds, with ``manipulators`` these too.
+
+    Raises:
+        InputError: an agent does not fit the environment, or two have the same name.
+    """
+    entrants: list[Entrant] = []
+    names = _run_names([run for _, source in sources if (run := as_run(source)) is not None])
+    for label, source in sources:
+        run = as_run(source)
+        if run is None:
+            entrants.append(_single(label, source, environment))
+        else:
+            entrants += _of_run(run, names[_where(run)], label, environment, manipulators=manipulators)
+    seen: dict[str, Entrant] = {}
+    for entrant in entrants:
+        if entrant.name in seen:
+            raise InputError(f"agent '{entrant.name}' takes part twice; leave it out once")
+        seen[entrant.name] = entrant
+    return entrants
+
+
+def _of_run(run: Run, name: str, label: str | None, environment: Environment, *, manipulators: bool) -> list[Entrant]:
+    agents = [*run.objective.bases, *(run.objective.manipulators if manipulators else ())]
+    return [
+        _entrant(
+            f"{name}:{seed}:{agent}", label or run.objective.name, f"{name}:{seed}", run.agent(agent, seed), environment
+        )
+        for seed in run.config.seed_list
+        for agent in agents
+    ]
+
+
+def _single(label: str | None, source: Any, environment: Environment) -> Entrant:
+    name = source if isinstance(source, str) else getattr(source, "name", None) or getattr(source, "__name__", "agent")
+    return _entrant(str(name), label or str(name), str(name), source, environment)
+
+
+def _entrant(name: str, group: str, seed: str, source: Any, environment: Environment) -> Entrant:
+    agent = find_agent(source, environment, None, name=f"agent '{name}'")
+    return Entrant(name, group, seed, agent.policy, agent.parameters)
+
+
+def _run_names(runs: Sequence[Run]) -> dict[str, str]:
+    """What each run is called: its directory's name, and as much of the path before it as tells it from others."""
+    paths = {_where(run): pathlib.PurePath(_where(run)).parts for run in runs if run.path is not None}
+    in_memory = dict.fromkeys(_where(run) for run in runs if run.path is None)
+    names = {where: "memory" if number == 1 else f"memory-{number}" for number, where in enumerate(in_memory, start=1)}
+    for where, parts in paths.items():
+        others = [its for other, its in paths.items() if other != where]
+        length = next((n for n in range(1, len(parts)) if all(its[-n:] != parts[-n:] for its in others)), len(parts))
+        names[where] = "/".join(parts[-length:])
+    return names
+
+
+def _where(run: Run) -> str:
+    return f"memory-{id(run)}" if run.path is None else str(run.path.resolve())
