@@ -26,13 +26,13 @@ class Command:
         from rpax.environments.registry import ENVIRONMENTS
         from rpax.objectives.catalogue import ALGORITHMS
         from rpax.policies.scripted import PARTNERS, SCRIPTED
-        from rpax.reproduce import EXPERIMENTS
+        from rpax.reproduce import DEEP_EXPERIMENTS, EXPERIMENTS
 
         groups = {
             "algorithms": {name: entry.summary for name, entry in ALGORITHMS.items()},
             "environments": {name: entry.summary for name, entry in ENVIRONMENTS.items()},
             "partners": {f"{SCRIPTED}:{name}": entry.summary for name, entry in PARTNERS.items()},
-            "experiments": {name: summary for name, (summary, _) in EXPERIMENTS.items()},
+            "experiments": {name: summary for name, (summary, _) in (EXPERIMENTS | DEEP_EXPERIMENTS).items()},
         }
         if self.json:
             print_json(groups)

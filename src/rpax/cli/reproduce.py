@@ -13,44 +13,68 @@ from rpax.errors import InputError
 if TYPE_CHECKING:
     from rpax.reproduce.experiment import CaseResult
 
+_OF_MATRIX_GAMES, _OF_DEEP_ENVIRONMENTS = ("mode", "network", "seed", "seeds"), ("budget", "only")
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
     """Run one of the paper's experiments end to end and print what the paper says beside what was measured.
 
-    Names: figure-2, figure-12, figure-13, figure-14, figure-17, and matrix for all of these.
-    Writes one PNG and one JSON file for each experiment.
+    Matrix games: figure-2, figure-12, figure-13, figure-14, figure-17, and matrix for all of these.
+    Deep environments: figure-4-storm, figure-4-cramped, figure-6, table-1, attack-cramped, partner-play, sabotage.
+    These are made cell by cell in a folder of their own: a second call makes only what is missing. --budget smoke shows
+    in minutes that everything runs, laptop takes hours on two cores, paper needs a GPU and days.
 
     Examples:
       rpax reproduce figure-2
       rpax reproduce figure-14 --mode sampled --network mlp
-      rpax reproduce matrix --network both --out results/matrix
+      rpax reproduce figure-6 --budget laptop --only cramped_room
+      rpax reproduce table-1 --budget smoke --out results/table-1
     """
 
     name: tyro.conf.Positional[str]
     """Which experiment."""
+    budget: Literal["smoke", "laptop", "paper"] = "laptop"
+    """Deep environments: how much is done."""
+    only: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="CASE", help_behavior_hint="(may be repeated; default: the budget's)"),
+    ] = ()
+    """Deep environments: which of the experiment's cases, for example cramped_room."""
     mode: Literal["exact", "sampled", "both"] = "both"
-    """Exact gradients, sampled play, or both."""
+    """Matrix games: exact gradients, sampled play, or both."""
     network: Literal["tabular", "mlp", "both"] = "tabular"
-    """Tabular softmax policies, the paper's MLPs, or both."""
+    """Matrix games: tabular softmax policies, the paper's MLPs, or both."""
     seed: int = 0
-    """First random seed."""
+    """Matrix games: first random seed."""
     seeds: int = 5
-    """How many consecutive seeds."""
+    """Matrix games: how many consecutive seeds."""
     out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Where PNG and JSON go (default: runs/<time>-reproduce-<name>)."""
+    """Where results go (default: runs/<time>-reproduce-<name>; deep environments: runs/reproduce-<name>-<budget>)."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
+    given: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
+    """Names of the options that were written on the command line."""
 
     def run(self) -> int:
         """Reproduce."""
         from rpax.errors import suggestion
-        from rpax.reproduce import EXPERIMENTS
+        from rpax.reproduce import DEEP_EXPERIMENTS, EXPERIMENTS
 
-        if self.name not in EXPERIMENTS:
-            raise InputError(f"experiment '{self.name}' is unknown; {suggestion(self.name, EXPERIMENTS)}")
+        if self.name not in (*EXPERIMENTS, *DEEP_EXPERIMENTS):
+            known = suggestion(self.name, [*EXPERIMENTS, *DEEP_EXPERIMENTS])
+            raise InputError(f"experiment '{self.name}' is unknown; {known}")
+        deep = self.name in DEEP_EXPERIMENTS
+        for option in _OF_MATRIX_GAMES if deep else _OF_DEEP_ENVIRONMENTS:
+            if option in self.given:
+                kind = "deep environments" if deep else "matrix games"
+                raise InputError(f"--{option} has no effect on '{self.name}', which is of {kind}; leave it out")
+        if deep:
+            from rpax.cli.deep_experiments import reproduce
+
+            return reproduce(self.name, self.budget, self.only, self.out, as_json=self.json, quiet=self.quiet)
         if self.seeds < 1 or self.seed < 0:
             raise InputError(
                 f"seeds {self.seeds} from seed {self.seed} is not allowed; give at least 1 seed, from 0 on"

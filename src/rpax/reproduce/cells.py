@@ -38,7 +38,7 @@ class Cells:
     """
 
     def __init__(self, study: Study, budget: Budget, folder: pathlib.Path, progress: Progress) -> None:
-        self.study, self.folder, self._progress = study, folder, progress
+        self.study, self.folder, self.progress = study, folder, progress
         self.budget: Budget = budget
 
     def trainings(self) -> Iterator[tuple[Population, int]]:
@@ -60,7 +60,7 @@ class Cells:
         out = self.folder / "runs" / f"{population.slug}-seed-{seed}"
 
         def progress(update: int, until: int, rows: Sequence[Any]) -> None:
-            self._progress(f"{self.study.case}: {population.label}, seed {seed}", update, until, rows)
+            self.progress(f"{self.study.case}: {population.label}, seed {seed}", update, until, rows)
 
         if (out / "config.yaml").is_file():
             found = load(out)

@@ -22,10 +22,18 @@ STRICT = "cross-play, different seeds"
 PAPERS = "cross-play, the paper's way"
 WITH_MANIPULATORS = "with manipulators"
 GREEDY = "greedy "
-#: What is measured of an attack on a victim.
-BEFORE = "before"
-UNDER_ATTACK = "under attack"
-BEST_PARTNER = "adversary with its best partner"
+#: What is measured of a victim; for each attack also :func:`under` and :func:`best_partner`.
+BEFORE = "before the attacks"
+
+
+def under(attack: str) -> str:
+    """The victim's return under an attack."""
+    return f"under {attack.upper()}"
+
+
+def best_partner(attack: str) -> str:
+    """What whoever does best in the victim's place gets with an attack's adversary."""
+    return f"best partner of {attack.upper()}'s adversary"
 
 
 @dataclasses.dataclass(frozen=True)

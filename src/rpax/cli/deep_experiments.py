@@ -1,0 +1,141 @@
+"""What `rpax reproduce` does for deep experiments: cell by cell, then published beside measured."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rpax.cli.output import latest_returns, print_json, progress_lines, say
+from rpax.errors import InputError, suggestion
+from rpax.reproduce import DEEP_EXPERIMENTS
+
+if TYPE_CHECKING:
+    from rpax.reproduce.deep_runner import StudyResult
+    from rpax.reproduce.study import Budget, DeepExperiment
+
+_MISSING = "–"
+
+
+def reproduce(
+    name: str, budget: "Budget", only: Sequence[str], out: pathlib.Path | None, *, as_json: bool, quiet: bool
+) -> int:
+    """Make the cells that are missing, print the table and write what `rpax reproduce` writes."""
+    experiment = find_deep_experiment(name)
+    cases = [study.case for study in experiment.studies]
+    for case in only:
+        if case not in cases:
+            raise InputError(f"experiment '{name}' has no case '{case}'; {suggestion(case, cases)}")
+    folder = out or pathlib.Path("runs") / f"reproduce-{name}-{budget}"
+    _check_budget(folder, name, budget)
+    say(f"cells go to {folder}; a second call goes on from there", quiet=quiet)
+    from rpax.reports.study_pictures import draw_study
+    from rpax.reproduce.deep_runner import run_study
+
+    results = []
+    with _Shown(quiet=quiet) as show:
+        for study in experiment.chosen(budget, only):
+            results.append(run_study(study, budget, folder / study.case, show))
+            draw_study(results[-1], folder / study.case)
+    document = {"experiment": name, "budget": budget, "cases": [result.to_dict() for result in results]}
+    (folder / "results.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(document)
+    else:
+        for result in results:
+            print_study(name, result)
+    say(f"written: {folder / 'results.json'}", quiet=quiet)
+    return 0
+
+
+def find_deep_experiment(name: str) -> "DeepExperiment":
+    """The experiment behind a name."""
+    import importlib
+
+    module, _, variable = DEEP_EXPERIMENTS[name][1].partition(":")
+    return getattr(importlib.import_module(f"rpax.reproduce.{module}"), variable)
+
+
+def _check_budget(folder: pathlib.Path, name: str, budget: str) -> None:
+    """A folder belongs to one experiment and one budget.
+
+    Raises:
+        InputError: it holds something else, or cannot be written.
+    """
+    about, path = {"experiment": name, "budget": budget}, folder / "experiment.json"
+    try:
+        if path.is_file():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known != about:
+                raise InputError(f"{folder} holds {known['experiment']} with budget {known['budget']}; choose another")
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and is no reproduction; choose another --out")
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{folder} cannot be used ({error}); choose another --out") from None
+
+
+class _Shown:
+    """Progress of many cells: a bar on a terminal, lines elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet, self._title = quiet, ""
+        self._lines: Any = None
+        self._bar: Any = None
+
+    def __enter__(self) -> "_Shown":
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        if not self._quiet and console.is_terminal:
+            columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+            self._bar = Progress(*columns, TextColumn("{task.fields[latest]}"), console=console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=None, latest="")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, title: str, update: int, until: int, rows: Sequence[Any]) -> None:
+        """Show how far a cell is."""
+        if self._bar is not None:
+            if title != self._title:
+                self._bar.reset(self._task)
+            latest = latest_returns(rows)
+            self._bar.update(self._task, description=title, completed=update, total=until, latest=latest)
+        elif not self._quiet:
+            if title != self._title:
+                say(title)
+                self._lines = progress_lines(title)
+            self._lines(update, until, rows)
+        self._title = title
+
+
+def print_study(name: str, result: "StudyResult") -> None:
+    """Published beside measured, then what became of each claim."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    table = Table(title=f"{name}, {result.study.case}, budget {result.budget}", title_justify="left")
+    for column in ("", "quantity", "published", "measured [95 % interval]"):
+        table.add_column(column, overflow="fold")
+    last = None
+    for row in result.rows:
+        if last not in (None, row.label):
+            table.add_section()
+        measured = _MISSING if row.measured is None else str(row.measured)
+        table.add_row(row.label if row.label != last else "", row.quantity, row.published or _MISSING, measured)
+        last = row.label
+    console.print(table)
+    for finding in result.findings:
+        verdict = {None: "not measured", True: "holds", False: "does not hold"}[finding.holds]
+        console.print(f"  {verdict}: {finding.claim}. {finding.evidence}", highlight=False, soft_wrap=True)

@@ -1,0 +1,75 @@
+"""Cells of attacks: one victim of one seed under one attack."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rpax.evaluation.statistics import over_seeds
+from rpax.reproduce.cells import Cells, plain
+from rpax.reproduce.study import BEFORE, Population, Value, best_partner, under
+from rpax.runs.attack import DOCUMENT, attack, evaluate_attack
+from rpax.runs.run import Progress, load, resume
+
+
+def attack_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
+    """What every victim gets, before and under each attack."""
+    values = {}
+    for population in cells.study.populations:
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for algorithm in cells.study.attacks:
+            for seed in range(population.seeds[cells.budget]):
+                cell = _cell(cells, population, seed, algorithm, make=make)
+                for quantity, score in ({} if cell is None else _scores(cell, algorithm)).items():
+                    # Each attack measures the victim before it anew; one measurement is enough.
+                    if quantity != BEFORE or len(found.get(BEFORE, ())) <= seed:
+                        found.setdefault(quantity, []).append(score)
+        values |= {(population.label, quantity): _value(scores) for quantity, scores in found.items()}
+    return values
+
+
+def _scores(cell: Mapping[str, Any], algorithm: str) -> dict[str, Mapping[str, Any]]:
+    victim, partner = cell["victim_return"], cell["best_partner"]
+    scores = {BEFORE: victim["before"], under(algorithm): victim["under_attack"]}
+    if partner is not None:
+        scores[best_partner(algorithm)] = cell["partner_return"][partner]
+    return {quantity: {**score, "episodes": cell["episodes"]} for quantity, score in scores.items() if score}
+
+
+def _value(scores: list[Mapping[str, Any]]) -> Value:
+    """Over seeds where there are several, over episodes of the only one."""
+    if len(scores) == 1:
+        mean, half = scores[0]["mean"], scores[0]["half_width"]
+        return Value(mean, mean - half, mean + half, scores[0]["episodes"], "episodes of one seed")
+    interval = over_seeds([score["mean"] for score in scores], resamples=0).interval
+    return Value(interval.mean, interval.low, interval.high, len(scores), "seeds")
+
+
+def _cell(cells: Cells, population: Population, seed: int, algorithm: str, *, make: bool) -> dict[str, Any] | None:
+    name = f"attack-{population.slug}-seed-{seed}-{algorithm}"
+    return cells.cell(name, lambda: _make(cells, population, seed, algorithm, name)) if make else cells.known(name)
+
+
+def _make(cells: Cells, population: Population, seed: int, algorithm: str, name: str) -> dict[str, Any]:
+    """Attack, or go on with an attack that was stopped."""
+    out = cells.folder / "runs" / name
+    title = f"{cells.study.case}: {algorithm} on {population.label}, seed {seed}"
+    settings = cells.study.attack_settings[cells.budget]
+
+    @contextlib.contextmanager
+    def phase(what: str) -> Iterator[Progress]:
+        yield lambda update, until, rows: cells.progress(f"{title}: {what}", update, until, rows)
+
+    if (out / DOCUMENT).is_file():
+        found = json.loads((out / DOCUMENT).read_text(encoding="utf-8"))
+    elif (out / "config.yaml").is_file():
+        if load(out).status != "finished":
+            with phase("training") as progress:
+                resume(out, progress=progress)
+        found = evaluate_attack(load(out), replays=0, phase=phase).to_dict()
+    else:
+        victim = cells.run(population, seed)
+        assert victim.path is not None, "trainings of a study have directories"
+        source = f"{victim.path}:{victim.config.seed_list[0]}:{population.victim}"
+        found = attack(source, None, algorithm, seed=seed, out=out, replays=0, phase=phase, **settings).to_dict()
+    return {"settings": plain(dict(settings)), **{k: v for k, v in found.items() if k not in ("run_dir", "victim")}}

@@ -1,0 +1,197 @@
+"""Deep experiments: cells are made once, filled in where they are missing, and read the same anywhere."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import small_game  # noqa: F401  (registers the ring)
+
+import rpax
+from rpax.cli.deep_experiments import find_deep_experiment
+from rpax.cli.main import main
+from rpax.errors import InputError
+from rpax.objectives.catalogue import ALGORITHMS
+from rpax.reproduce import DEEP_EXPERIMENTS
+from rpax.reproduce.cells import curve
+from rpax.reproduce.deep_runner import run_study
+from rpax.reproduce.figure_6 import exceeds, sabotages
+from rpax.reproduce.study import BUDGETS, GREEDY, SELF_PLAY, STRICT, WITHIN_SEED, Population, Study, Value, difference
+from rpax.runs.prepare import prepare
+
+TINY = {"updates": 2, "envs": 2, "steps": 6, "hidden_sizes": (4,), "evaluation_episodes": 4}
+THREE = dict.fromkeys(BUDGETS, 3)
+RING = Study(
+    "ring",
+    "small/ring",
+    (Population("SP", "sp", seeds=THREE), Population("AD-RPG", "ad-rpg", {"partner_play": 0.2}, THREE)),
+    dict.fromkeys(BUDGETS, TINY),
+    published={("SP", SELF_PLAY): "about 2", ("SP", "unknown"): "7"},
+    claims=lambda values: [sabotages(values, "AD-RPG", expected=False)],
+)
+
+
+def silent(title, update, until, rows):
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """The ring's study, and its folder."""
+    folder = tmp_path_factory.mktemp("study") / "ring"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *arguments: None)
+        return run_study(RING, "smoke", folder, silent), folder
+
+
+def test_every_training_and_cross_play_is_a_small_cell(reproduced):
+    _, folder = reproduced
+    trainings = sorted(path.name for path in folder.glob("train-*.json"))
+    assert trainings == [f"train-{slug}-seed-{seed}.json" for slug in ("ad-rpg", "sp") for seed in range(3)]
+    for path in folder.glob("*.json"):
+        content = json.loads(path.read_text())
+        assert {"rpax", "commit", "processor"} <= set(content)
+        assert str(folder) not in path.read_text()
+        assert path.stat().st_size < 50_000
+
+
+def test_values_are_those_of_the_cells(reproduced):
+    result, folder = reproduced
+    played = json.loads((folder / "cross-play.json").read_text())
+    both = (np.array(played["mean"]) + np.array(played["seat_1"]["mean"])) / 2
+    self_play = result.values["SP", SELF_PLAY]
+    assert self_play.mean == pytest.approx(np.diag(both)[:3].mean())
+    assert (self_play.number, self_play.unit) == (3, "seeds")
+    pairs = both[:3, :3][~np.eye(3, dtype=bool)]
+    assert result.values["SP", STRICT].mean == pytest.approx(pairs.mean())
+    within = [both[3 + 2 * seed + a, 4 + 2 * seed - a] for seed in range(3) for a in (0, 1)]
+    assert result.values["AD-RPG", WITHIN_SEED].mean == pytest.approx(np.mean(within))
+    assert result.values["AD-RPG", GREEDY + SELF_PLAY].number == 3
+    rows = {(row.label, row.quantity): row for row in result.rows}
+    assert rows["SP", SELF_PLAY].published == "about 2"
+    assert rows["SP", "unknown"].measured is None
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_a_second_call_makes_nothing_and_a_gap_is_filled(reproduced, monkeypatch):
+    """Where only the run directory is there, its cell is made from it; where only the cell is there, it is enough."""
+    first, folder = reproduced
+    monkeypatch.setattr("rpax.reproduce.cells.train", refuse)
+    monkeypatch.setattr("rpax.runs.cross_play.play_cells", refuse)
+    assert run_study(RING, "smoke", folder, silent).values == first.values
+    (folder / "train-sp-seed-1.json").unlink()
+    (folder / "cross-play.json").unlink()
+    monkeypatch.setattr("rpax.runs.cross_play.play_cells", lambda *arguments, **settings: iter(()))
+    assert run_study(RING, "smoke", folder, silent).values == first.values
+    assert run_study(RING, "smoke", folder, silent, missing_only=True).values == first.values
+
+
+def refuse(*arguments, **settings):
+    raise AssertionError("nothing is to be made")
+
+
+def test_a_run_with_other_settings_is_refused(reproduced, tmp_path):
+    _, folder = reproduced
+    longer = dataclasses.replace(RING, settings=dict.fromkeys(BUDGETS, TINY | {"updates": 3}))
+    (tmp_path / "runs").symlink_to(folder / "runs")
+    with pytest.raises(InputError, match="trained with updates 2, now it is 3; choose another --out"):
+        run_study(longer, "smoke", tmp_path, silent)
+
+
+def test_a_damaged_cell_is_named(reproduced, tmp_path):
+    (tmp_path / "train-sp-seed-0.json").write_text("{")
+    with pytest.raises(InputError, match=r"train-sp-seed-0\.json is damaged"):
+        run_study(RING, "smoke", tmp_path, silent)
+
+
+def test_the_curve_separates_kinds_of_pairings():
+    row = {
+        "update": 7,
+        "lookahead_episode_return": {"base_0 vs base_0": [4.0, 2.0], "base_0 vs manipulator_0": [1.0, 1.0]},
+        "outer_episode_return": {"base_0 vs base_1": [0.5, 1.5], "base_1 vs base_0": None},
+    }
+    found = curve([row], ["base_0", "base_1"])
+    assert found == {"update": [7], "self-play": [3.0], "cross-play": [1.0], "with manipulators": [1.0]}
+
+
+def test_the_curve_has_at_most_sixty_points_with_the_last():
+    rows = [{"update": update, "returns": {"a vs a": [1.0, 1.0]}} for update in range(1, 200)]
+    found = curve(rows, ["a"])
+    assert len(found["update"]) <= 60
+    assert found["update"][-1] >= 196
+
+
+def test_differences_of_values_with_symmetric_intervals_add_in_quadrature():
+    apart = difference(Value(10.0, 7.0, 13.0), Value(4.0, 0.0, 8.0))
+    assert apart == Value(6.0, 1.0, 11.0)
+    assert difference(Value(1.0), Value(0.5, 0.4, 0.6)) == Value(0.5)
+
+
+def test_claims_hold_or_do_not_or_are_open():
+    values = {
+        ("AD", SELF_PLAY): Value(200.0),
+        ("AD", WITHIN_SEED): Value(5.0),
+        ("AD-RPG", STRICT): Value(200.0, 180.0, 220.0),
+        ("SP .01", STRICT): Value(100.0, 40.0, 160.0),
+        ("AD", STRICT): Value(190.0, 180.0, 200.0),
+    }
+    assert sabotages(values, "AD", expected=True).holds is True
+    assert sabotages(values, "AD", expected=False).holds is False
+    assert sabotages(values, "AD-RPG", expected=False).holds is None
+    assert exceeds(values, "AD-RPG", "SP .01").holds is True
+    assert exceeds(values, "AD-RPG", "AD").holds is False
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("name", DEEP_EXPERIMENTS)
+def test_every_training_of_every_experiment_can_be_configured(name, budget):
+    experiment = find_deep_experiment(name)
+    assert experiment.name == name
+    for study in experiment.studies:
+        for population in study.populations:
+            if population.algorithm in ALGORITHMS:
+                config, objective = prepare(study.config(population, budget, 0))
+                assert not study.attacks or population.victim in objective.agents
+                assert config.updates
+        assert study.claims({}) == [f for f in study.claims({}) if f.holds is None]
+    assert experiment.chosen(budget, ())
+
+
+def test_the_command_prints_published_beside_measured(tmp_path, capsys, no_plots):
+    out = str(tmp_path / "storm")
+    arguments = ["reproduce", "figure-4-storm", "--budget", "smoke", "--out", out, "--quiet"]
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    rows = {(row["label"], row["quantity"]): row for row in document["cases"][0]["rows"]}
+    assert rows["AD-RPG", SELF_PLAY]["published"] == "≈ 1.65"
+    assert math.isfinite(rows["AD-RPG", SELF_PLAY]["measured"]["mean"])
+    assert (tmp_path / "storm/storm/heatmap.png").is_file()
+    assert main(arguments) == 0
+    assert "≈ 1.65" in capsys.readouterr().out
+    assert main([*arguments, "--budget", "laptop"]) == 2
+    assert "holds figure-4-storm with budget smoke" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["figure-5"], "did you mean 'figure-6'?"),
+        (["figure-6", "--only", "cramped"], "has no case 'cramped'"),
+        (["figure-6", "--seeds", "3"], "--seeds has no effect"),
+        (["figure-2", "--budget", "smoke"], "--budget has no effect"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error or "did you mean" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_of_a_game_of_ones_own_takes_a_few_lines():
+    """What docs say: a study is data."""
+    assert RING.config(RING.populations[1], "smoke", 2).partner_play == 0.2
+    assert rpax.make(RING.environment).horizon == 5
