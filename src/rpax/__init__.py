@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rpax.objectives import algorithm as algorithm
     from rpax.objectives import load_objective as load_objective
     from rpax.reports.replay import replay as replay
+    from rpax.runs.certify import certify as certify
     from rpax.runs.run import Run as Run
     from rpax.runs.run import load as load
     from rpax.runs.run import resume as resume
@@ -43,6 +44,7 @@ _PUBLIC = {
     "SeatSpace": "rpax.environments.protocol",
     "Transition": "rpax.environments.protocol",
     "algorithm": "rpax.objectives",
+    "certify": "rpax.runs.certify",
     "load": "rpax.runs.run",
     "load_objective": "rpax.objectives",
     "make": "rpax.environments.registry",

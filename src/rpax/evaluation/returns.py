@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rpax.environments.protocol import Key
-from rpax.policies.agent import Parameters
+from rpax.environments.protocol import Environment, Key
+from rpax.objectives.plan import Pairing
+from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.training.problem import Problem, Streams
 from rpax.training.rollout import draw_chance, fold_all, group_slots, play_step, start_streams
 
@@ -41,29 +42,53 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
 
     Compiled once, for any parameters of the problem's agents. An episode that outlasts the horizon is cut there.
     """
-    envs = min(_MOST_ENVS, episodes)
-    play = jax.jit(functools.partial(_first_episodes, problem, envs=envs))
+    play = make_player(problem.stage, problem.players, problem.plan.all_pairings, episodes)
 
     def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
-        keys = jax.random.split(key, math.ceil(episodes / envs))
-        everyone = {**parameters, **problem.fixed}
-        returns = np.concatenate([np.asarray(play(everyone, k), np.float64) for k in keys], axis=1)
+        returns = play({**parameters, **problem.fixed}, key)
         spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
         return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
 
     return sample
 
 
+def make_player(
+    stage: Environment, players: Mapping[str, AgentPolicy], pairings: Sequence[Pairing], episodes: int
+) -> Callable[[Mapping[str, Parameters], Key], Float[np.ndarray, "pairings episodes 2"]]:
+    """From everyone's parameters and a key to the returns of at least ``episodes`` fresh episodes of every pairing.
+
+    Args:
+        stage: what is played on.
+        players: the agents' networks on the stage; their parameters are folded here.
+        pairings: who plays with whom.
+        episodes: at least so many.
+    """
+    envs = min(_MOST_ENVS, episodes)
+    compiled = jax.jit(functools.partial(_first_episodes, stage, players, pairings, envs=envs))
+
+    def play(parameters: Mapping[str, Parameters], key: Key) -> Float[np.ndarray, "pairings episodes 2"]:
+        keys = jax.random.split(key, math.ceil(episodes / envs))
+        return np.concatenate([np.asarray(compiled(parameters, k), np.float64) for k in keys], axis=1)
+
+    return play
+
+
 def _first_episodes(
-    problem: Problem, parameters: Mapping[str, Parameters], key: Key, *, envs: int
+    stage: Environment,
+    players: Mapping[str, AgentPolicy],
+    pairings: Sequence[Pairing],
+    parameters: Mapping[str, Parameters],
+    key: Key,
+    *,
+    envs: int,
 ) -> Float[Array, "pairings envs 2"]:
     """The return of the first episode of each environment, as far as the horizon. Nothing else is kept."""
     key_start, key_play = jax.random.split(key)
-    pairings = problem.plan.all_pairings
-    streams = start_streams(problem.stage, key_start, len(pairings), envs, problem.memory_units)
-    groups = group_slots(pairings, problem.players)
-    parameters = fold_all(problem.players, parameters)
-    play = functools.partial(play_step, problem.stage, problem.players, parameters, groups)
+    memory_units = max(policy.memory_units for policy in players.values())
+    streams = start_streams(stage, key_start, len(pairings), envs, memory_units)
+    groups = group_slots(pairings, players)
+    parameters = fold_all(players, parameters)
+    play = functools.partial(play_step, stage, players, parameters, groups)
 
     def one_step(carry: tuple[Streams, Array, Array], key_step: Key) -> tuple[tuple[Streams, Array, Array], None]:
         streams, returns, over = carry
@@ -72,6 +97,6 @@ def _first_episodes(
         return (streams, returns, over | step.done), None
 
     start = (streams, jnp.zeros_like(streams.episode_return), jnp.zeros_like(streams.first))
-    keys = jax.random.split(key_play, problem.environment.horizon)
+    keys = jax.random.split(key_play, stage.horizon)
     streams, returns, over = jax.lax.scan(one_step, start, keys)[0]
     return jnp.where(over[..., None], returns, streams.episode_return)

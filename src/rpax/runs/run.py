@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, "Sequence[Row]"], None]
 
 
-def _no_progress(update: int, until: int, rows: "Sequence[Row]") -> None:
+def no_progress(update: int, until: int, rows: "Sequence[Row]") -> None:
     """Show nothing."""
 
 
@@ -115,7 +115,7 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     fixed: Mapping[str, Any] | None = None,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
     **settings: Any,
 ) -> Run:
     """Train an algorithm on an environment.
@@ -211,7 +211,7 @@ def resume(
     *,
     until: int | None = None,
     minutes: float | None = None,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
 ) -> Run:
     """Continue a run from its last checkpoint (from update 0 if it has none).
 
