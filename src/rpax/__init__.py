@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rpax.objectives import algorithm as algorithm
     from rpax.objectives import load_objective as load_objective
     from rpax.reports.replay import replay as replay
+    from rpax.runs.attack import Attack as Attack
+    from rpax.runs.attack import attack as attack
     from rpax.runs.certify import certify as certify
     from rpax.runs.run import Run as Run
     from rpax.runs.run import load as load
@@ -35,6 +37,7 @@ IMPORTED_AT = time.time()
 
 #: public name -> module that defines it
 _PUBLIC = {
+    "Attack": "rpax.runs.attack",
     "Environment": "rpax.environments.protocol",
     "InputError": "rpax.errors",
     "Objective": "rpax.objectives",
@@ -44,6 +47,7 @@ _PUBLIC = {
     "SeatSpace": "rpax.environments.protocol",
     "Transition": "rpax.environments.protocol",
     "algorithm": "rpax.objectives",
+    "attack": "rpax.runs.attack",
     "certify": "rpax.runs.certify",
     "load": "rpax.runs.run",
     "load_objective": "rpax.objectives",

@@ -18,6 +18,7 @@ VERBS = {
     "reproduce": "run one of the paper's experiments end to end and compare it with the paper",
     "train": "train an algorithm on an environment",
     "resume": "continue a run to its end",
+    "attack": "train an adversary against a fixed agent, and tell sabotage from a real weakness",
     "certify": "rationality gap of each agent of a run",
     "replay": "moving pictures of agents of a run that play together",
     "show": "draw an algorithm's objective graph",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -15,11 +14,13 @@ from rpax.environments.protocol import Environment
 from rpax.environments.tabular_game import TabularGame
 from rpax.evaluation.returns import make_player
 from rpax.objectives.plan import Pairing
-from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.agent import AgentPolicy, Parameters, as_arrays
 from rpax.policies.folding import can_fold
 from rpax.training.exact_step import returns_of
 from rpax.training.problem import key_data
 
+#: Folded into a seed's key, so that no episode of training is replayed.
+_KEY = 0x3A7C
 #: The networks and parameters of an agent that does not learn any more.
 Frozen = tuple[AgentPolicy, Parameters]
 #: Who sits in seat 0 and in seat 1, and whose return counts.
@@ -116,8 +117,8 @@ def play_matches(
     encodings = environment.encodings if all(map(can_fold, networks)) else None
     stage = environment if encodings is None else EncodedEnvironment(environment)
     players = {name: dataclasses.replace(policy, encodings=encodings) for name, policy in policies.items()}
-    parameters: dict[str, Any] = {name: jax.tree.map(jnp.asarray, own) for name, (_, own) in playing.items()}
-    returns = make_player(stage, players, pairings, episodes)(parameters, key_data(seed))
+    parameters: dict[str, Any] = {name: as_arrays(own) for name, (_, own) in playing.items()}
+    returns = make_player(stage, players, pairings, episodes)(parameters, jax.random.fold_in(key_data(seed), _KEY))
     return Matches(dict(zip(pairings, returns, strict=True)), exact=False)
 
 
@@ -127,7 +128,7 @@ def _enumerate(game: TabularGame, agents: Mapping[str, Frozen], pairings: Sequen
         for pairing in pairings:
             tables = []
             for seat, (policy, parameters) in enumerate(agents[name] for name in pairing):
-                exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), parameters)
-                tables.append(policy.table(exact, seat, game.all_observations()))
+                exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), parameters)
+                tables.append(policy.table(as_arrays(exact), seat, game.all_observations()))
             found[pairing] = np.asarray(returns_of(game, *tables), np.float64)[None]
     return Matches(found, exact=True)

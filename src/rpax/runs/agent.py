@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from rpax.environments.protocol import Key
 from rpax.errors import InputError
 from rpax.policies import categorical
-from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.agent import AgentPolicy, Parameters, as_arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Agent:
                 "play step by step with agent.policy.act"
             )
         # As arrays of the current precision: a float64 run's agent also acts where float64 is switched off.
-        parameters = jax.tree.map(jnp.asarray, self.parameters)
+        parameters = as_arrays(self.parameters)
         logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations))
         return categorical.probabilities(logits, legal)
 

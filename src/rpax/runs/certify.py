@@ -165,9 +165,7 @@ def certify(
         return Certification(game.name, "trained", found, 0 if tabular else episodes)
     if not isinstance(game, TabularGame):
         raise InputError(f"'{game.name}' is no game that can be enumerated; use method 'trained'")
-    for name, value in (("updates", updates), ("minutes", minutes)):
-        if value is not None:
-            raise InputError(f"{name} trains a best response, '{game.name}' is certified exactly; use method 'trained'")
+    _refuse_training(game.name, updates=updates, minutes=minutes)
     agents = [(its_seed, run.agent(name, its_seed)) for its_seed in seeds for name in names]
     exact = tuple(
         _exact_certificate(game, seat, its_seed, its_agent)
@@ -184,6 +182,12 @@ def _names(run: Run, agent: str | None, manipulators: bool) -> list[str]:
     if agent not in names:
         raise InputError(f"there is no agent {shown(agent)} to certify; {suggestion(agent, names)}")
     return [agent]
+
+
+def _refuse_training(game: str, **given: float | None) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name} is about trained best responses, '{game}' is exact; add method 'trained'")
 
 
 def _check_numbers(episodes: int, seed: int) -> None:

@@ -146,7 +146,7 @@ def train(
     objective = algorithm if isinstance(algorithm, Objective) else None
     if objective is not None:
         _refuse_algorithm_options(settings)
-    config = _config_of(algorithm, environment, settings)
+    config = config_of(algorithm, environment, settings)
     given_options = config.environment_options
     config, objective = prepare(config, objective, given=agents)
     if not isinstance(environment, str):
@@ -165,7 +165,12 @@ def _refuse_algorithm_options(settings: Mapping[str, Any]) -> None:
             raise InputError(f"{name} varies catalogue algorithms; build it into the Objective that you pass")
 
 
-def _config_of(algorithm: "str | Objective", environment: "str | Environment", settings: dict[str, Any]) -> TrainConfig:
+def config_of(algorithm: "str | Objective", environment: "str | Environment", settings: dict[str, Any]) -> TrainConfig:
+    """The configuration that ``settings`` ask for, open where they say nothing.
+
+    Raises:
+        InputError: a setting is unknown or not allowed, or the environment is neither a name nor an environment.
+    """
     if not isinstance(environment, str) and not hasattr(environment, "made_with"):
         raise InputError(
             f"environment is {shown(type(environment).__name__)}, neither a name nor an rpax.Environment; make an "
