@@ -66,7 +66,8 @@ def draw_attack(path: str | pathlib.Path, returns: AttackReturns, *, title: str)
         axes = figure.add_subplot()
         for place, bar in zip(places, bars, strict=True):
             axes.bar(place, bar.value.mean, width=0.72, color=PALETTE[sides.index(bar.whose)])
-            axes.errorbar(place, bar.value.mean, bar.value.half_width, color=INK, linewidth=1.1, capsize=4)
+            if bar.value.half_width:
+                axes.errorbar(place, bar.value.mean, bar.value.half_width, color=INK, linewidth=1.1, capsize=4)
             above = bar.value.mean >= 0
             end = bar.value.high if above else bar.value.low
             text = f"{bar.value.mean:.3g}".replace("-", "−")
