@@ -83,10 +83,15 @@ def find_target(victim: Any, agent: str | None = None) -> Target:
     return dataclasses.replace(target, source=source)
 
 
+def _quoted(victim: Any) -> str:
+    """A victim in a message: a path in full, as its end says which it is."""
+    return f"'{victim}'" if isinstance(victim, str | os.PathLike) else shown(victim)
+
+
 def _refuse_agent(agent: str | None, victim: Any) -> None:
     if agent is not None:
         raise InputError(
-            f"agent '{agent}' is looked for in a run, and {shown(victim)} is no run directory; leave it out"
+            f"agent '{agent}' is looked for in a run, and {_quoted(victim)} is no run directory; leave it out"
         )
 
 
@@ -117,7 +122,7 @@ def prepare_attack(
     given = {name: value for name, value in settings.items() if value is not None}
     if environment is None and target.config is None:
         raise InputError(
-            f"victim {shown(target.source)} does not say where it plays; give --environment NAME, or RUN:AGENT of a "
+            f"victim {_quoted(target.source)} does not say where it plays; give --environment NAME, or RUN:AGENT of a "
             "run directory"
         )
     values: dict[str, Any] = {}
