@@ -46,7 +46,7 @@ def attacked(before, under, partner=None, *, half=0.0, floor=0.0, common=True):
         (attacked(200, 137, 89, half=10.0), "unclear", "nor surely below 50%"),
         (attacked(200, 160, half=60.0), "unclear", "too wide to tell; play more episodes"),
         # From the floor −100, a return of 35 is 0.45 of the way to 200, and 5 is 0.35.
-        (attacked(200, 35, 5, floor=-100.0), "sabotage", "keeps 45% of its return before; in its place a trained best"),
+        (attacked(200, 35, 5, floor=-100.0), "sabotage", "keeps 45% of its return before, counted from -100, the"),
         (attacked(-50, -95, -60, floor=-100.0), "real weakness", "gets 80%"),
         (attacked(-100, -100, 5, floor=-100.0), "unclear", "no more than -100"),
     ],
@@ -82,6 +82,8 @@ def test_the_best_partner_is_whoever_does_best_and_shares_count_from_the_lowest_
     assert found.under_attack.together.mean == pytest.approx(0.2)
     assert found.adversary["manipulator"].by_seat[1].mean == pytest.approx(1.0)
     assert found.partners["best_response"].together.mean == pytest.approx(0.5)
+    # It gets 0.5 against D, the victim 0.2.
+    assert found.best_response_gap.mean == pytest.approx(0.3)
     assert (found.best_partner, found.floor, found.episodes) == ("manipulator", -1.0, 0)
     assert found.share(found.under_attack.together) == pytest.approx(1.2 / 1.8)
     assert judge(found).name == "real weakness"

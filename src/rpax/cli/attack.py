@@ -159,6 +159,10 @@ def print_attack(found: "Attack") -> None:
     for whose, other, score in _rows(returns):
         table.add_row(whose, other, *_cells(score))
     console.print(table)
+    gap = returns.best_response_gap
+    if gap is not None:
+        told = f"  in the victim's place the best response gets {_value(gap)} more than the victim"
+        console.print(told, highlight=False, soft_wrap=True)
     if found.worst:
         for episode in found.worst:
             told = ", ".join(f"{value:.4g}" for value in episode.returns)
@@ -182,10 +186,9 @@ def _rows(returns: "AttackReturns") -> Any:
 
 
 def _cells(score: "Score") -> list[str]:
-    def cell(value: "Estimate | None") -> str:
-        if value is None:
-            return _NOTHING
-        return f"{value.mean:.4g}" + (f" ± {value.half_width:.3g}" if value.half_width else "")
+    values = [score.together if len(score.by_seat) == 2 else None, score.by_seat.get(0), score.by_seat.get(1)]
+    return [_NOTHING if value is None else _value(value) for value in values]
 
-    both = score.together if len(score.by_seat) == 2 else None
-    return [cell(both), cell(score.by_seat.get(0)), cell(score.by_seat.get(1))]
+
+def _value(value: "Estimate") -> str:
+    return f"{value.mean:.4g}" + (f" ± {value.half_width:.3g}" if value.half_width else "")

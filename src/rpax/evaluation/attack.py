@@ -13,7 +13,7 @@ import numpy as np
 
 from rpax.environments.protocol import Environment
 from rpax.environments.tabular_game import END, TabularGame
-from rpax.evaluation.best_response import Mixture, Part, make_mixture, place_of
+from rpax.evaluation.best_response import BEST_RESPONSE, Mixture, Part, make_mixture, place_of
 from rpax.evaluation.matches import Estimate, Frozen, Matches, Place, play_matches
 from rpax.objectives.plan import Pairing
 
@@ -126,6 +126,15 @@ class AttackReturns:
         """Who does best in the victim's place, if anybody was tried."""
         return max(self.partners, key=lambda name: self.partners[name].together.mean, default=None)
 
+    @property
+    def best_response_gap(self) -> Estimate | None:
+        """What the victim loses against the adversary to the trained best response in its place, if there is one.
+
+        As that is trained, the gap is bounded from below only; it is below 0 where training found nothing better.
+        """
+        best = self.partners.get(BEST_RESPONSE)
+        return None if best is None else best.together.minus(self.under_attack.together)
+
     def share(self, value: Estimate) -> float | None:
         """``value`` as a share of the victim's return before; ``None`` where that is unknown or not above the floor."""
         if self.before is None or self.before.together.mean <= self.floor:
@@ -134,7 +143,7 @@ class AttackReturns:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        best = self.best_partner
+        best, gap = self.best_partner, self.best_response_gap
         return {
             "victim_return": {
                 "before": None if self.before is None else {"with": self.before_with, **self.before.to_dict()},
@@ -143,6 +152,7 @@ class AttackReturns:
             "adversary_return": {f"with_{name}": score.to_dict() for name, score in self.adversary.items()},
             "partner_return": {name: score.to_dict() for name, score in self.partners.items()},
             "best_partner": best,
+            "best_response_gap": None if gap is None else gap.to_dict(),
             "floor": self.floor,
             "shares": {
                 "victim_under_attack": self.share(self.under_attack.together),
@@ -267,7 +277,8 @@ def judge(returns: AttackReturns, thresholds: Thresholds | None = None, *, best_
 
     under = returns.under_attack.together
     low, held = beyond(under, thresholds.brought_low), beyond(under, thresholds.held)
-    kept = f"under attack the victim keeps {percent(under)} of its return before"
+    counted = f", counted from {floor:.4g}, the lowest return" if floor < 0 else ""
+    kept = f"under attack the victim keeps {percent(under)} of its return before{counted}"
     if held.high >= 0:
         wide = Verdict("unclear", f"{kept}, but the interval is too wide to tell; play more episodes")
         return wide if low.low < 0 else Verdict("robust", kept)
@@ -292,4 +303,4 @@ def judge(returns: AttackReturns, thresholds: Thresholds | None = None, *, best_
 
 
 def _called(name: str) -> str:
-    return {ITSELF: "the adversary itself", "best_response": "a trained best response"}.get(name, f"the {name}")
+    return {ITSELF: "the adversary itself", BEST_RESPONSE: "a trained best response"}.get(name, f"the {name}")
