@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rpax.policies.jaxmarl_files import flax_policy as flax_policy
     from rpax.policies.scripted import register_partner as register_partner
     from rpax.reports.replay import replay as replay
+    from rpax.runs.attack import Attack as Attack
+    from rpax.runs.attack import attack as attack
+    from rpax.runs.certify import certify as certify
     from rpax.runs.cross_play import cross_play as cross_play
     from rpax.runs.run import Run as Run
     from rpax.runs.run import load as load
@@ -38,6 +41,7 @@ IMPORTED_AT = time.time()
 
 #: public name -> module that defines it
 _PUBLIC = {
+    "Attack": "rpax.runs.attack",
     "Environment": "rpax.environments.protocol",
     "InputError": "rpax.errors",
     "Objective": "rpax.objectives",
@@ -47,9 +51,11 @@ _PUBLIC = {
     "SeatSpace": "rpax.environments.protocol",
     "Transition": "rpax.environments.protocol",
     "algorithm": "rpax.objectives",
+    "attack": "rpax.runs.attack",
+    "certify": "rpax.runs.certify",
+    "cross_play": "rpax.runs.cross_play",
     "flax_policy": "rpax.policies.jaxmarl_files",
     "jax_policy": "rpax.policies.functions",
-    "cross_play": "rpax.runs.cross_play",
     "load": "rpax.runs.run",
     "load_objective": "rpax.objectives",
     "make": "rpax.environments.registry",

@@ -1,106 +1,112 @@
-"""`rpax certify`: exact rationality gaps of a run's agents, with the witness or what dominates."""
+"""`rpax certify`: rationality gaps of a run's agents, exact or by trained best responses."""
 
 import dataclasses
+import functools
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rpax.cli.output import print_json
-from rpax.errors import InputError
+from rpax.cli.output import print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from rpax.environments.tabular_game import TabularGame
-    from rpax.runs.run import Run
+    from rpax.runs.certify import ExactCertificate, TrainedCertificate
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Rationality gap of each base agent of a run, in every seat it plays: 0 means a best response to somebody.
+    """Rationality gap of each base agent of a run: 0 means a best response to somebody.
 
-    Prints the co-policy that the agent is a best response to, or, where it is irrational, the policy that does better
-    against everybody.
+    In games that can be enumerated, the gap in every seat is exact. Printed with it is the co-policy that the agent is
+    a best response to, or, where it is irrational, the policy that does better against everybody.
+
+    Elsewhere a fresh best response is trained against the frozen mixture of the agent's training partners (in the
+    weights of the agent's own objective; of an adversary that has none, those of all edges it plays in). What it gains
+    on the agent, U(BR, mixture) − U(agent, mixture), bounds the gap against these partners from below only.
 
     Examples:
       rpax certify runs/x
-      rpax certify runs/x --json
+      rpax certify runs/storm --agent base_0 --updates 1000 --episodes 2000
+      rpax certify runs/x --method trained --json
     """
 
     run_dir: tyro.conf.Positional[pathlib.Path]
     """The run directory."""
+    agent: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: every base agent)")] = None
+    """Certify this agent only."""
+    run_seed: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")] = None
+    """Agents of this seed of the run only."""
+    method: Annotated[
+        Literal["exact", "trained"] | None,
+        tyro.conf.arg(metavar="{exact,trained}", help_behavior_hint="(default: exact where the game is small)"),
+    ] = None
+    """By a linear program, or by training best responses."""
     manipulators: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Certify manipulators too."""
+    """Certify manipulators too (exact only)."""
+    updates: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the preset's)")] = None
+    """Updates of each best response's training."""
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
+    """End each training after so many minutes."""
+    episodes: int = 1000
+    """Fresh episodes of each side with each partner, where returns cannot be computed."""
+    seed: int = 0
+    """Of best responses and episodes."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print gaps only."""
+    """Show no progress, print gaps only."""
 
     def run(self) -> int:
         """Certify."""
-        from rpax.environments.tabular_game import TabularGame
+        from rpax.runs.certify import CAVEAT, ExactCertificate, certify
         from rpax.runs.run import load
-        from rpax.runs.session import make_environment
 
-        run = load(self.run_dir)
-        game = make_environment(run.config)
-        if not isinstance(game, TabularGame):
-            raise InputError(
-                f"run {self.run_dir}: '{game.name}' is no game that can be enumerated; certify matrix games"
-            )
-        certificates = list(_certificates(run, game, self.manipulators))
+        found = certify(
+            load(self.run_dir),
+            method=self.method,
+            agent=self.agent,
+            run_seed=self.run_seed,
+            manipulators=self.manipulators,
+            updates=self.updates,
+            minutes=self.minutes,
+            episodes=self.episodes,
+            seed=self.seed,
+            phase=functools.partial(progress_bar, quiet=self.quiet),
+        )
         if self.json:
-            print_json({"run_dir": str(self.run_dir), "environment": game.name, "certificates": certificates})
+            print_json({"run_dir": str(self.run_dir), **found.to_dict()})
             return 0
-        for entry in certificates:
-            print(f"seed {entry['seed']}  {entry['agent']}  seat {entry['seat']}  gap {entry['gap']!r}")
-            if not self.quiet:
-                key = "dominating_policy" if entry["dominating_policy"] else "co_policy"
-                says = "dominated by" if key == "dominating_policy" else "best response to"
-                print(f"    {says} {_in_words(entry[key])}")
+        for entry in found.certificates:
+            self._print_exact(entry) if isinstance(entry, ExactCertificate) else self._print_trained(entry)
+        if found.method == "trained":
+            say(CAVEAT, quiet=self.quiet)
         return 0
 
+    def _print_exact(self, entry: "ExactCertificate") -> None:
+        print(f"seed {entry.seed}  {entry.agent}  seat {entry.seat}  gap {entry.gap!r}")
+        if not self.quiet:
+            says = "dominated by" if entry.dominating_policy else "best response to"
+            print(f"    {says} {_in_words(entry.dominating_policy or entry.co_policy)}")
 
-def _certificates(run: "Run", game: "TabularGame", manipulators: bool) -> Any:
-    names = [*run.objective.bases, *(run.objective.manipulators if manipulators else ())]
-    for seed in run.config.seed_list:
-        for name in names:
-            agent = run.agent(name, seed)
-            for seat in agent.seats:
-                yield {"seed": seed, "agent": name, "seat": seat, **_certificate(game, seat, agent)}
-
-
-def _certificate(game: "TabularGame", seat: int, agent: Any) -> dict[str, Any]:
-    import jax
-    import numpy as np
-
-    from rpax.evaluation.rationality import rationality
-    from rpax.evaluation.sequence_form import game_rationality
-
-    with jax.enable_x64(True):
-        table = np.asarray(agent.probabilities(game.all_observations(), seat))
-    if not np.isfinite(table).all():
-        raise InputError(f"agent '{agent.name}' has a policy that is not finite; train it with lower learning rates")
-    if game.is_normal_form:
-        found = rationality(game.payoff_matrix(seat), table[0])
-        dominating = found.dominating_policy
-        own, other = game.spaces[seat], game.spaces[1 - seat]
-        return {
-            "gap": found.gap,
-            "co_policy": {other.name_of(i): float(p) for i, p in enumerate(found.co_policy)},
-            "dominating_policy": None
-            if dominating is None
-            else {own.name_of(i): float(p) for i, p in enumerate(dominating)},
-        }
-    found = game_rationality(game, seat, table)
-    return {
-        "gap": found.gap,
-        "co_policy": _plan(found.co_policy),
-        "dominating_policy": None if found.dominating_policy is None else _plan(found.dominating_policy),
-    }
-
-
-def _plan(strategy: Any) -> dict[str, list[float]]:
-    return {str(where): [float(p) for p in probabilities] for where, probabilities in strategy.items()}
+    def _print_trained(self, entry: "TrainedCertificate") -> None:
+        measured = entry.measured
+        seats = " and ".join(map(str, measured.mixture.seats))
+        print(f"seed {entry.seed}  {entry.agent}  seat {seats}  gap at least {measured.bound:.4g}")
+        if self.quiet:
+            return
+        gain, best, own = measured.difference, measured.best_response, measured.agent
+        print(
+            f"    best response {best.mean:.4g} ± {best.half_width:.3g}, agent {own.mean:.4g} ± {own.half_width:.3g}, "
+            f"difference {gain.mean:.4g}, 95 % interval {gain.low:.4g} to {gain.high:.4g}"
+        )
+        shares: dict[str, float] = {}
+        for part in measured.mixture.parts:
+            shares[part.partner] = shares.get(part.partner, 0.0) + part.weight
+        played = ", ".join(f"{partner} {share:.3g}" for partner, share in shares.items())
+        whence = "its own objective" if measured.mixture.own_objective else "the edges it plays in, as it has no own"
+        print(f"    partners {played}, from {whence}; trained for {entry.updates} updates ({entry.status})")
+        if gain.mean < 0:
+            print("    no better policy was found, so the bound is 0")
 
 
 def _in_words(policy: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ VERBS = {
     "resume": "continue a run to its end",
     "cross-play": "everybody with everybody: table, heatmap, honest intervals",
     "report": "one report of runs: curves, cross-play, attacks, gaps, diagnoses",
+    "attack": "train an adversary against a fixed agent, and tell sabotage from a real weakness",
     "certify": "rationality gap of each agent of a run",
     "replay": "moving pictures of agents of a run that play together",
     "show": "draw an algorithm's objective graph",

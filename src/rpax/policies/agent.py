@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
@@ -19,6 +20,12 @@ from rpax.policies.networks import MLP
 
 #: A PyTree of arrays: ``{"shared": …}`` or ``{"seat_0": …, "seat_1": …}``.
 Parameters = Any
+
+
+def as_arrays(parameters: Parameters) -> Parameters:
+    """Parameters from NumPy as JAX arrays of the current precision, whatever precision they were trained in."""
+    # Copied, as JAX remembers which NumPy arrays it has seen, and gives them the precision in which it saw them.
+    return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf)), parameters)
 
 
 class View(NamedTuple):

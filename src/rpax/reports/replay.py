@@ -17,6 +17,7 @@ from rpax.environments.protocol import Environment, Key, State
 from rpax.errors import InputError, shown
 from rpax.folders import no_empty_folders
 from rpax.policies import categorical
+from rpax.policies.agent import as_arrays
 from rpax.policies.external import asking
 from rpax.reports.drawing import FAINT, INK, MUTED, SEAT_COLOURS, Canvas, text_width
 from rpax.reports.moving_picture import FORMATS, FPS, check_range, check_writable, write_moving_picture
@@ -85,10 +86,7 @@ class Player:
         if play is None:
             play = jax.jit(self._make(agents))
             self._compiled.append((wanted, play))
-        parameters = [
-            jax.tree.map(jnp.asarray, agent.parameters[agent.policy.head_of_seat[seat]])
-            for seat, agent in enumerate(agents)
-        ]
+        parameters = [as_arrays(agent.parameters[agent.policy.head_of_seat[seat]]) for seat, agent in enumerate(agents)]
         with asking():
             start, (after, actions, rewards, done) = jax.tree.map(np.asarray, play(parameters, key))
         steps = int(np.argmax(done)) + 1 if done.any() else len(done)
@@ -393,13 +391,18 @@ def check_numbers(episodes: int, seed: int, fps: float, scale: float) -> None:
     check_range("scale", scale, *SCALE)
 
 
+def draws_itself(environment: Environment) -> bool:
+    """Whether an environment has a method ``render`` of its own."""
+    return getattr(environment.render, "__func__", None) is not Environment.render
+
+
 def check_draws(environment: Environment) -> None:
     """Refuse an environment without a method ``render`` of its own.
 
     Raises:
         InputError: it has none.
     """
-    if getattr(environment.render, "__func__", None) is Environment.render:
+    if not draws_itself(environment):
         raise InputError(f"environment '{environment.name}' does not draw itself; give it a method render(state)")
 
 

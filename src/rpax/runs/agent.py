@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from rpax.environments.protocol import Key
 from rpax.errors import InputError
 from rpax.policies import categorical
-from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.agent import AgentPolicy, Parameters, as_arrays
 from rpax.policies.external import asking
 
 
@@ -67,7 +67,7 @@ class Agent:
                 "play step by step with agent.policy.act"
             )
         # As arrays of the current precision: a float64 run's agent also acts where float64 is switched off.
-        parameters = jax.tree.map(jnp.asarray, self.parameters)
+        parameters = as_arrays(self.parameters)
         allowed = None if legal is None else jnp.asarray(legal)
         with asking():
             logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations), legal=allowed)

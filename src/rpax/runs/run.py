@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, "Sequence[Row]"], None]
 
 
-def _no_progress(update: int, until: int, rows: "Sequence[Row]") -> None:
+def no_progress(update: int, until: int, rows: "Sequence[Row]") -> None:
     """Show nothing."""
 
 
@@ -181,7 +181,7 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     fixed: Mapping[str, Any] | None = None,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
     **settings: Any,
 ) -> Run:
     """Train an algorithm on an environment.
@@ -212,7 +212,7 @@ def train(
     objective = algorithm if isinstance(algorithm, Objective) else None
     if objective is not None:
         _refuse_algorithm_options(settings)
-    config = _config_of(algorithm, environment, settings)
+    config = config_of(algorithm, environment, settings)
     given_options = config.environment_options
     config, objective = prepare(config, objective, given=agents)
     if not isinstance(environment, str):
@@ -231,7 +231,12 @@ def _refuse_algorithm_options(settings: Mapping[str, Any]) -> None:
             raise InputError(f"{name} varies catalogue algorithms; build it into the Objective that you pass")
 
 
-def _config_of(algorithm: "str | Objective", environment: "str | Environment", settings: dict[str, Any]) -> TrainConfig:
+def config_of(algorithm: "str | Objective", environment: "str | Environment", settings: dict[str, Any]) -> TrainConfig:
+    """The configuration that ``settings`` ask for, open where they say nothing.
+
+    Raises:
+        InputError: a setting is unknown or not allowed, or the environment is neither a name nor an environment.
+    """
     if not isinstance(environment, str) and not hasattr(environment, "made_with"):
         raise InputError(
             f"environment is {shown(type(environment).__name__)}, neither a name nor an rpax.Environment; make an "
@@ -277,7 +282,7 @@ def resume(
     *,
     until: int | None = None,
     minutes: float | None = None,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
 ) -> Run:
     """Continue a run from its last checkpoint (from update 0 if it has none).
 

@@ -1,0 +1,194 @@
+"""`rpax attack`: train an adversary against a frozen victim, and judge what it shows."""
+
+import dataclasses
+import functools
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from rpax.cli.output import print_json, progress_bar, say
+from rpax.errors import InputError
+from rpax.runs.config import parse_assignments, read_settings
+
+if TYPE_CHECKING:
+    from rpax.evaluation.attack import AttackReturns, Score
+    from rpax.evaluation.matches import Estimate
+    from rpax.runs.attack import Attack
+
+#: Options that have no effect on an attack that is trained already.
+_OF_TRAINING = ("agent", "environment", "algorithm", "exact", "seed", "updates", "minutes", "config", "set", "out")
+_NOTHING = "–"
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Train an adversary against a fixed victim, then tell sabotage from a real weakness of the victim.
+
+    VICTIM is a run directory (with --agent, unless it has one base agent only), RUN:AGENT, RUN:SEED:AGENT, or anything
+    else that `rpax train --victim` takes; --environment says where it plays if that is not a run's agent. Environment,
+    its options, preset and exactness are those of the victim's run unless they are set.
+
+    The adversary's training is an ordinary run in --out, for `rpax resume`, `rpax replay` and `rpax certify`. Then a
+    best response is trained with the adversary as partner, and fresh episodes are played. Written beside the run:
+    attack.json, attack.png, best_response.safetensors, and replays of the episodes with the victim's lowest returns.
+
+    The verdict, with shares of the victim's return before the attack: *robust* if the victim keeps 90 % or more, within
+    the 95 % interval; *real weakness* if it keeps less than 75 % while the adversary's best partner gets 75 % or more;
+    *sabotage* if that partner gets less than 50 %; else *unclear*, with why. docs/attacks.md has the rules in full.
+
+    An attack that was stopped is trained to its end by `rpax resume DIR` and judged by `rpax attack DIR --evaluate`.
+
+    Examples:
+      rpax attack runs/x --agent base_0
+      rpax attack runs/x:2:base_1 --algorithm ap --minutes 10
+      rpax attack '[0.8, 0.2]' --environment matrix/figure-2 --algorithm ap --exact
+      rpax attack runs/x --agent base_0 --updates 500 --set envs=8 --set evaluation_episodes=200 --out runs/attack
+      rpax attack runs/attack --evaluate
+    """
+
+    victim: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VICTIM")]
+    """Who is attacked; with --evaluate, the run directory of an attack."""
+    agent: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: the run's only base agent)")
+    ] = None
+    """Which agent of the run is attacked."""
+    environment: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: that of the victim's run)")
+    ] = None
+    """Where they play (see `rpax list`)."""
+    algorithm: str = "ap-rpg"
+    """ap-rpg, ap, paired-a-rpg, or a YAML file with a fixed agent `victim` and a base agent `adversary`."""
+    exact: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Exact gradients instead of sampled play (normal-form and small extensive-form games)."""
+    seed: int = 0
+    """Of training and episodes."""
+    updates: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the preset's)")] = None
+    """Updates of each training: the adversary's and the best response's."""
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
+    """End each training after so many minutes."""
+    best_response: bool = True
+    """Train a best response to the adversary; without it nothing is called sabotage."""
+    replays: int = 2
+    """How many of the worst episodes are drawn, out of 64 that are played for it, where the game draws itself."""
+    evaluate: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Train no adversary: judge that of an attack's run directory."""
+    config: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE.yaml", help_behavior_hint="")] = None
+    """Read settings of the training from this file (the names that `rpax train` takes as options)."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
+    ] = ()
+    """Set any setting of the training, for example --set partner_play=0.2."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """The attack's run directory (default: runs/<time>-attack-<algorithm>-<environment>)."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one JSON document on stdout; everything else goes to stderr."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+    given: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
+    """Names of the options that were written on the command line."""
+
+    def run(self) -> int:
+        """Attack."""
+        found = self._evaluate() if self.evaluate else self._attack()
+        if self.json:
+            print_json(found.to_dict())
+        else:
+            print_attack(found)
+        return 0
+
+    def settings(self) -> dict[str, Any]:
+        """The settings asked for: file ← --set ← options."""
+        values: dict[str, Any] = read_settings(self.config) if self.config else {}
+        for name, value in parse_assignments(self.set).items():
+            values[name] = {**(values.get(name) or {}), **value} if name == "environment_options" else value
+        for name in ("algorithm", "environment", "victim", "partner"):
+            if name in values:
+                raise InputError(f"setting {name} has a place of its own; leave it out of --config and --set")
+        return values | {
+            name: getattr(self, name) for name in ("exact", "seed", "updates", "minutes") if name in self.given
+        }
+
+    def _attack(self) -> "Attack":
+        from rpax.runs.attack import check_replays, evaluate_attack, find_target, prepare_attack
+        from rpax.runs.directory import RunDirectory, default_directory
+
+        check_replays(self.replays)
+        target = find_target(self.victim, self.agent)
+        config, objective = prepare_attack(target, self.environment, self.algorithm, self.settings())
+        out = self.out or default_directory(f"attack-{pathlib.Path(config.algorithm).stem}", config.environment)
+        directory = RunDirectory.create(out, config, objective)
+        with directory.discarded_if_untrained():
+            from rpax.runs.session import Session
+
+            session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
+            say(f"run directory: {directory.path}", quiet=self.quiet)
+            with self._phase(f"{objective.name} on {config.environment}") as progress:
+                run = session.run(progress)
+        return evaluate_attack(run, target, best_response=self.best_response, replays=self.replays, phase=self._phase)
+
+    def _evaluate(self) -> "Attack":
+        from rpax.runs.attack import check_replays, evaluate_attack
+        from rpax.runs.run import load
+
+        for name in _OF_TRAINING:
+            if name in self.given:
+                raise InputError(f"--{name} is about training, of which --evaluate does none; leave it out")
+        check_replays(self.replays)
+        return evaluate_attack(
+            load(self.victim), best_response=self.best_response, replays=self.replays, phase=self._phase
+        )
+
+    @property
+    def _phase(self) -> Any:
+        return functools.partial(progress_bar, quiet=self.quiet)
+
+
+def print_attack(found: "Attack") -> None:
+    """An attack's returns as a table, and its verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, returns = Console(), found.returns
+    title = f"{found.run.objective.name} on {found.victim}, {found.run.config.environment}"
+    console.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
+    table = Table()
+    for name in ("return of", "with", "both seats", "seat 0", "seat 1"):
+        table.add_column(name)
+    for whose, other, score in _rows(returns):
+        table.add_row(whose, other, *_cells(score))
+    console.print(table)
+    gap = returns.best_response_gap
+    if gap is not None:
+        told = f"  in the victim's place the best response gets {_value(gap)} more than the victim"
+        console.print(told, highlight=False, soft_wrap=True)
+    if found.worst:
+        for episode in found.worst:
+            told = ", ".join(f"{value:.4g}" for value in episode.returns)
+            console.print(f"  {episode.file}  returns {told}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"verdict: {found.verdict.name}", style="bold", highlight=False)
+    console.print(f"  {found.verdict.reason}", highlight=False, soft_wrap=True)
+    if found.run.path is not None:
+        told = f"{found.run.status} at update {found.run.update}; written to {found.run.path}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
+def _rows(returns: "AttackReturns") -> Any:
+    if returns.before is not None:
+        yield "victim", returns.before_with, returns.before
+    yield "victim", "the adversary", returns.under_attack
+    for name, score in returns.adversary.items():
+        yield "adversary", name.replace("_", " "), score
+    if not returns.common_payoff:
+        for name, score in returns.partners.items():
+            yield f"{name.replace('_', ' ')}, in the victim's place", "the adversary", score
+
+
+def _cells(score: "Score") -> list[str]:
+    values = [score.together if len(score.by_seat) == 2 else None, score.by_seat.get(0), score.by_seat.get(1)]
+    return [_NOTHING if value is None else _value(value) for value in values]
+
+
+def _value(value: "Estimate") -> str:
+    return f"{value.mean:.4g}" + (f" ± {value.half_width:.3g}" if value.half_width else "")

@@ -1,0 +1,175 @@
+"""`rpax attack`, and `rpax certify` where games are deep, as a user calls them."""
+
+import json
+import pathlib
+
+import pytest
+import small_game  # noqa: F401
+from PIL import Image
+
+import rpax
+from rpax.cli.main import main
+
+TINY = ["--set", "envs=8", "--set", "steps=5", "--set", "hidden_sizes=[8]", "--set", "evaluation_episodes=8"]
+SETTINGS = {"envs": 8, "steps": 5, "hidden_sizes": (8,), "evaluation_episodes": 8}
+
+
+def documented(arguments: list[str], capsys):
+    """With --json: standard output is one document and nothing else."""
+    assert main([*arguments, "--json"]) == 0
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err
+    return json.loads(output.out)
+
+
+@pytest.fixture(scope="module")
+def ring_run(tmp_path_factory) -> pathlib.Path:
+    path = tmp_path_factory.mktemp("ring") / "run"
+    rpax.train("sp", "small/ring", updates=2, seed=5, out=path, **SETTINGS)
+    return path
+
+
+def test_an_attack_of_a_deep_agent(ring_run, tmp_path, capsys, no_plots):
+    out = tmp_path / "attack"
+    arguments = ["attack", str(ring_run), "--updates", "2", "--seed", "3", "--out", str(out), *TINY]
+    document = documented(arguments, capsys)
+    assert (document["environment"], document["algorithm"], document["seed"]) == ("small/ring", "ap-rpg", 3)
+    # The run's only base agent.
+    assert document["victim"] == f"{ring_run}:base_0"
+    before, under = document["victim_return"]["before"], document["victim_return"]["under_attack"]
+    assert before["with"] == "itself"
+    for entry in (before, under):
+        assert set(entry["by_seat"]) == {"0", "1"}
+        assert entry["mean"] == pytest.approx((entry["by_seat"]["0"]["mean"] + entry["by_seat"]["1"]["mean"]) / 2)
+    assert set(document["adversary_return"]) == {
+        f"with_{w}" for w in ("victim", "itself", "manipulator", "best_response")
+    }
+    assert document["floor"] == 0.0
+    assert document["common_payoff"] is False
+    assert document["episodes"] == 8
+    assert document["verdict"]["name"] in ("sabotage", "real weakness", "robust", "unclear")
+    # The game does not draw itself.
+    assert document["replays"] == []
+    assert json.loads((out / "attack.json").read_text()) == document
+    # Its directory is an ordinary run; what was trained is judged again, alike.
+    assert rpax.load(out).status == "finished"
+    assert documented(["attack", str(out), "--evaluate"], capsys) == document
+    # The best response is an agent like any other.
+    again = rpax.train("br", "small/ring", partner=str(out / "best_response.safetensors"), updates=1, **SETTINGS)
+    assert again.status == "finished"
+
+
+def test_certificates_of_deep_agents_are_bounds_from_trained_best_responses(ring_run, capsys):
+    arguments = ["certify", str(ring_run), "--updates", "2", "--episodes", "8"]
+    document = documented(arguments, capsys)
+    assert (document["method"], document["bound"], document["episodes"]) == ("trained", "lower", 8)
+    assert "from below only" in document["caveat"]
+    (entry,) = document["certificates"]
+    assert (entry["seed"], entry["agent"], entry["seats"], entry["updates"]) == (5, "base_0", [0, 1], 2)
+    assert entry["partners_from"] == "its own objective"
+    assert sum(part["weight"] for part in entry["partners"]) == pytest.approx(1)
+    for side in ("agent_return", "best_response_return"):
+        pooled = sum(part["weight"] * part[side]["mean"] for part in entry["partners"])
+        assert entry[side]["mean"] == pytest.approx(pooled)
+    difference = entry["best_response_return"]["mean"] - entry["agent_return"]["mean"]
+    assert entry["difference"] == pytest.approx(difference)
+    assert entry["gap"] == max(0.0, entry["difference"])
+    assert entry["half_width"] > 0
+    assert main(arguments) == 0
+    output = capsys.readouterr()
+    assert "gap at least" in output.out
+    assert "95 % interval" in output.out
+    assert "from below only" in output.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "options"),
+    [
+        ("storm", {"horizon": 8}),
+        pytest.param("overcooked/cramped_room", {"horizon": 8}, marks=pytest.mark.slow),
+    ],
+)
+def test_attacks_where_games_draw_themselves(environment, options, tmp_path, capsys, no_plots):
+    settings = [f"--set=environment_options.{name}={value}" for name, value in options.items()]
+    arguments = ["attack", "uniform", "--environment", environment, "--algorithm", "ap", "--updates", "2", *settings]
+    assert main([*arguments, "--out", str(tmp_path / "run"), "--replays", "1", "--quiet", *TINY]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "verdict: " in output.out
+    document = json.loads((tmp_path / "run" / "attack.json").read_text())
+    (episode,) = document["replays"]
+    with Image.open(episode["file"]) as file:
+        assert file.n_frames == episode["length"] + 1
+    with Image.open(tmp_path / "run" / "attack.png") as picture:
+        assert picture.width > 300
+
+
+def test_help_says_how_verdicts_come_about(capsys):
+    with pytest.raises(SystemExit):
+        main(["attack", "--help"])
+    output = capsys.readouterr().out
+    assert "rpax attack runs/x --agent base_0" in output
+    assert "real weakness" in output
+    assert "None" not in output.replace("None to", "")
+
+
+LIST = ["attack", "[0.8, 0.2]"]
+THERE = ["--environment", "matrix/figure-2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["attack"], ("Missing from rpax attack: VICTIM", "see `rpax attack --help`")),
+        (LIST, ("'[0.8, 0.2]' does not say where it plays", "give --environment NAME")),
+        (["attack", "TMP/none"], ("TMP/none' does not say where it plays", "AGENT of a run directory")),
+        ([*LIST, "--environment", "matrix/figure2"], ("'matrix/figure2' is unknown", "did you mean 'matrix/figure-2'")),
+        ([*LIST, *THERE, "--algorithm", "at"], ("'at' attacks no fixed victim", "use ap, ap-rpg or paired-a-rpg")),
+        ([*LIST, *THERE, "--algorithm", "ap-rgp"], ("'ap-rgp' is unknown", "did you mean 'ap-rpg'?")),
+        ([*LIST, *THERE, "--agent", "victim"], ("agent 'victim' is looked for in a run", "leave it out")),
+        (["attack", "[0.8, 0.3]", *THERE], ("[0.8, 0.3]", "that add up to 1")),
+        (["attack", "RUN"], ("base agents victim, adversary", "choose one with --agent")),
+        (["attack", "RUN", "--agent", "victm"], ("no agent 'victm'", "did you mean 'victim'?")),
+        (["attack", "RUN:x:victim"], ("seed 'x' is no whole number", "write RUN:SEED:AGENT")),
+        (["attack", "RUN:7:victim"], ("no seed 7", "it has 0, 1")),
+        (["attack", "RUN:victim", "--agent", "victim"], ("names an agent already", "leave --agent victim out")),
+        (["attack", "RUN:victim", "--replays", "65"], ("replays 65", "from 0 to 64")),
+        (["attack", "RUN:victim", "--updates", "0"], ("updates 0", "at least 1")),
+        (["attack", "RUN:victim", "--set", "seeds=2"], ("trains one seed", "leave seeds out")),
+        (["attack", "RUN:victim", "--set", "victim=uniform"], ("victim has a place of its own", "leave it out")),
+        (["attack", "RUN:victim", "--set", "updats=2"], ("'updats'", "did you mean 'updates'?")),
+        (["attack", "RUN:victim", "--minuts", "2"], ("--minuts", "did you mean '--minutes'?")),
+        (["attack", "RUN:victim", "--out", "RUN"], ("exists and is not empty", "choose another --out")),
+        (["attack", "RUN", "--evaluate"], ("'at-rpg' is no attack", "needs one fixed agent 'victim'")),
+        (["attack", "RUN", "--evaluate", "--updates", "3"], ("--updates is about training", "leave it out")),
+        (["attack", "TMP/none", "--evaluate"], ("TMP/none does not exist", "give the directory")),
+        (["certify", "RUN", "--updates", "3"], ("updates is about trained best responses", "add method 'trained'")),
+        (["certify", "RUN", "--agent", "victm"], ("no agent 'victm' to certify", "did you mean 'victim'?")),
+        (["certify", "RUN", "--run-seed", "9"], ("no seed 9", "it has 0, 1")),
+        (["certify", "RUN", "--method", "trained", "--manipulators"], ("exactly only", "leave --manipulators out")),
+        (["certify", "RUN", "--method", "trained", "--episodes", "1"], ("episodes 1", "at least 2")),
+        (["certify", "RUN", "--method", "trained", "--updates", "0"], ("updates 0", "at least 1")),
+        (["certify", "RUN", "--method", "guess"], ("'guess'", "give one of exact, trained")),
+        (["certify", "RING", "--method", "exact"], ("'small/ring' is no game that can be enumerated", "'trained'")),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_one_line_and_leaves_nothing_behind(
+    finished_run, ring_run, tmp_path, capsys, monkeypatch, arguments, says
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": finished_run, "TMP": tmp_path, "RING": ring_run}
+
+    def placed(text: str) -> str:
+        for name, place in places.items():
+            if text == name or text.startswith((f"{name}:", f"{name}/")):
+                return text.replace(name, str(place), 1)
+        return text
+
+    assert main([placed(argument) for argument in arguments]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("rpax: ")
+    assert output.err.count("\n") == 1
+    for part in says:
+        assert placed(part) in output.err
+    assert list(tmp_path.iterdir()) == []
