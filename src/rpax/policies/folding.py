@@ -31,7 +31,7 @@ def fold(parameters: dict, *encodings: Encoding) -> dict:
     """A network's parameters for encoded observations; several encodings for observations laid side by side."""
     if _FIRST_LAYER not in parameters.get("params", {}):
         return parameters
-    layer = parameters["params"][_FIRST_LAYER]
+    layer = jax.tree.map(jnp.asarray, parameters["params"][_FIRST_LAYER])
     kernels, bias, start = [], layer["bias"], 0
     for encoding in encodings:
         rows = layer["kernel"][start : start + len(encoding.constant)]
