@@ -1,5 +1,6 @@
 """From a user's function to an agent that plays in an environment."""
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -74,5 +75,6 @@ def _try(agent: "Agent", environment: Environment) -> None:
         seen, legal = jax.jit(jax.vmap(start))(jax.random.split(jax.random.key(0), _STARTS))
     for seat in agent.seats:
         stored = jnp.asarray(seen[seat]).astype(environment.spaces[seat].observation_dtype)
+        ask = jax.jit(functools.partial(agent.policy.logits, agent.parameters, agent.policy.head_of_seat[seat]))
         with asking():
-            agent.probabilities(stored, seat, None if legal is None else legal[seat])
+            jax.block_until_ready(ask(stored, legal=None if legal is None else legal[seat]))

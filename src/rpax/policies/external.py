@@ -59,7 +59,7 @@ class External(Asked):
 
     @nn.compact
     def __call__(
-        self, observation: Shaped[Array, "*batch _"], legal: Bool[Array, "*batch actions"] | None = None
+        self, observation: Shaped[Array, "..."], legal: Bool[Array, "*batch actions"] | None = None
     ) -> Float[Array, "*batch actions"]:
         """Ask it, wherever the program runs."""
         # Always in 32 bit: the thread that calls back knows nothing of a context that switches 64 bit on.
@@ -76,7 +76,7 @@ class Traced(Asked):
 
     @nn.compact
     def __call__(
-        self, observation: Shaped[Array, "*batch _"], legal: Bool[Array, "*batch actions"] | None = None
+        self, observation: Shaped[Array, "..."], legal: Bool[Array, "*batch actions"] | None = None
     ) -> Float[Array, "*batch actions"]:
         """Trace it."""
         batch, actions = self.batch_of(observation), self.num_outputs
@@ -132,7 +132,7 @@ def asking() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except Exception as error:  # JAX wraps it in several types.
         for failure in _failures:
             if str(failure) in str(error):
                 _failures.clear()

@@ -60,7 +60,7 @@ def read_jaxmarl_file(name: str, text: str, environment: Environment) -> "Agent"
     return _agent_of(where, path.stem, tree, environment, activation)
 
 
-def flax_policy(parameters: Mapping[str, Any], environment: Environment, activation: Activation = "tanh") -> "Agent":
+def flax_policy(parameters: Mapping[str, Any], environment: Environment, activation: str = "tanh") -> "Agent":
     """An agent whose network is a chain of flax's ``Dense`` layers, as in JaxMARL's feed-forward baselines.
 
     Args:
