@@ -48,7 +48,7 @@ class Command:
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """End each training after so many minutes."""
     episodes: int = 1000
-    """Fresh episodes of each side with each partner, where returns cannot be computed."""
+    """Fresh episodes of each side with each partner, at least, where returns are not exact."""
     seed: int = 0
     """Of best responses and episodes."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
