@@ -62,10 +62,11 @@ def test_an_attack_of_a_deep_agent(ring_run, tmp_path, capsys, no_plots):
 def test_certificates_of_deep_agents_are_bounds_from_trained_best_responses(ring_run, capsys):
     arguments = ["certify", str(ring_run), "--updates", "2", "--episodes", "8"]
     document = documented(arguments, capsys)
-    assert (document["method"], document["bound"], document["episodes"]) == ("trained", "lower", 8)
+    assert (document["method"], document["bound"]) == ("trained", "lower")
     assert "from below only" in document["caveat"]
     (entry,) = document["certificates"]
-    assert (entry["seed"], entry["agent"], entry["seats"], entry["updates"]) == (5, "base_0", [0, 1], 2)
+    assert (entry["seed"], entry["agent"], entry["seats"]) == (5, "base_0", [0, 1])
+    assert (entry["updates"], entry["status"], entry["episodes"]) == (2, "finished", 8)
     assert entry["partners_from"] == "its own objective"
     assert sum(part["weight"] for part in entry["partners"]) == pytest.approx(1)
     for side in ("agent_return", "best_response_return"):
@@ -78,7 +79,7 @@ def test_certificates_of_deep_agents_are_bounds_from_trained_best_responses(ring
     assert main(arguments) == 0
     output = capsys.readouterr()
     assert "gap at least" in output.out
-    assert "95 % interval" in output.out
+    assert "(95 % intervals)" in output.out
     assert "from below only" in output.err
 
 
@@ -113,6 +114,28 @@ def test_help_says_how_verdicts_come_about(capsys):
     assert "None" not in output.replace("None to", "")
 
 
+@pytest.fixture(scope="module")
+def attack_run(tmp_path_factory) -> pathlib.Path:
+    """The directory of an attack that was trained and never judged."""
+    path = tmp_path_factory.mktemp("attack") / "run"
+    rpax.train("ap", "matrix/figure-2", victim="[0.8, 0.2]", exact=True, updates=2, out=path)
+    return path
+
+
+def test_a_best_response_may_be_trained_longer_than_the_adversary(attack_run, capsys):
+    arguments = ["attack", str(attack_run), "--evaluate", "--replays", "0"]
+    short, long = (documented([*arguments, "--updates", updates], capsys) for updates in ("2", "2000"))
+    assert short["update"] == long["update"] == 2
+    # Column C, the best response to the victim, gets 0.8.
+    assert long["victim_return"]["before"]["mean"] == pytest.approx(0.8, abs=0.02)
+    assert short["victim_return"]["before"]["mean"] < 0.5
+    assert long["best_response_gap"]["mean"] > short["best_response_gap"]["mean"]
+    assert main(["attack", str(attack_run), "--evaluate", "--replays", "0", "--no-best-response", "--quiet"]) == 0
+    output = capsys.readouterr().out
+    assert "verdict: unclear" in output
+    assert "nobody is known with whom the victim played before" in output
+
+
 LIST = ["attack", "[0.8, 0.2]"]
 THERE = ["--environment", "matrix/figure-2"]
 
@@ -141,7 +164,8 @@ THERE = ["--environment", "matrix/figure-2"]
         (["attack", "RUN:victim", "--minuts", "2"], ("--minuts", "did you mean '--minutes'?")),
         (["attack", "RUN:victim", "--out", "RUN"], ("exists and is not empty", "choose another --out")),
         (["attack", "RUN", "--evaluate"], ("'at-rpg' is no attack", "needs one fixed agent 'victim'")),
-        (["attack", "RUN", "--evaluate", "--updates", "3"], ("--updates is about training", "leave it out")),
+        (["attack", "RUN", "--evaluate", "--seed", "3"], ("--seed is about the adversary", "leave it out")),
+        (["attack", "ATTACK", "--evaluate", "--updates", "0"], ("updates 0", "at least 1")),
         (["attack", "TMP/none", "--evaluate"], ("TMP/none does not exist", "give the directory")),
         (["certify", "RUN", "--updates", "3"], ("updates is about trained best responses", "add method 'trained'")),
         (["certify", "RUN", "--agent", "victm"], ("no agent 'victm' to certify", "did you mean 'victim'?")),
@@ -154,10 +178,10 @@ THERE = ["--environment", "matrix/figure-2"]
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line_and_leaves_nothing_behind(
-    finished_run, ring_run, tmp_path, capsys, monkeypatch, arguments, says
+    finished_run, attack_run, ring_run, tmp_path, capsys, monkeypatch, arguments, says
 ):
     monkeypatch.chdir(tmp_path)
-    places = {"RUN": finished_run, "TMP": tmp_path, "RING": ring_run}
+    places = {"ATTACK": attack_run, "RUN": finished_run, "TMP": tmp_path, "RING": ring_run}
 
     def placed(text: str) -> str:
         for name, place in places.items():

@@ -130,9 +130,9 @@ def test_seeds_trained_together_are_the_same_as_each_alone():
 
 @pytest.mark.parametrize(("seeds", "expected"), [(2, (4, 5)), ([3, 7], (3, 7)), ((9,), (9,)), (range(1, 4), (1, 2, 3))])
 def test_seeds_are_a_number_or_a_sequence(seeds, expected):
-    from rpax.runs.run import _config_of
+    from rpax.runs.run import config_of
 
-    config = _config_of("sp", "matrix/figure-2", {"seeds": seeds, "seed": 4})
+    config = config_of("sp", "matrix/figure-2", {"seeds": seeds, "seed": 4})
     assert config.seed_list == expected
 
 

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from rpax.cli.output import print_json, progress_bar, say
+from rpax.cli.output import estimate_text, print_json, progress_bar, say
 from rpax.errors import InputError
 from rpax.runs.config import parse_assignments, read_settings
 
 if TYPE_CHECKING:
     from rpax.evaluation.attack import AttackReturns, Score
-    from rpax.evaluation.matches import Estimate
     from rpax.runs.attack import Attack
 
 #: Options that have no effect on an attack that is trained already.
-_OF_TRAINING = ("agent", "environment", "algorithm", "exact", "seed", "updates", "minutes", "config", "set", "out")
+_OF_TRAINING = ("agent", "environment", "algorithm", "exact", "seed", "config", "set", "out")
 _NOTHING = "–"
 
 
@@ -67,12 +66,12 @@ class Command:
     """Updates of each training: the adversary's and the best response's."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """End each training after so many minutes."""
-    best_response: bool = True
-    """Train a best response to the adversary; without it nothing is called sabotage."""
+    no_best_response: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Train no best response to the adversary; then nothing is called sabotage."""
     replays: int = 2
     """How many of the worst episodes are drawn, out of 64 that are played for it, where the game draws itself."""
     evaluate: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Train no adversary: judge that of an attack's run directory."""
+    """Train no adversary: judge that of an attack's run directory, with a best response trained anew."""
     config: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="FILE.yaml", help_behavior_hint="")] = None
     """Read settings of the training from this file (the names that `rpax train` takes as options)."""
     set: Annotated[
@@ -126,7 +125,9 @@ class Command:
             say(f"run directory: {directory.path}", quiet=self.quiet)
             with self._phase(f"{objective.name} on {config.environment}") as progress:
                 run = session.run(progress)
-        return evaluate_attack(run, target, best_response=self.best_response, replays=self.replays, phase=self._phase)
+        return evaluate_attack(
+            run, target, best_response=not self.no_best_response, replays=self.replays, phase=self._phase
+        )
 
     def _evaluate(self) -> "Attack":
         from rpax.runs.attack import check_replays, evaluate_attack
@@ -134,10 +135,15 @@ class Command:
 
         for name in _OF_TRAINING:
             if name in self.given:
-                raise InputError(f"--{name} is about training, of which --evaluate does none; leave it out")
+                raise InputError(f"--{name} is about the adversary, whom --evaluate does not train; leave it out")
         check_replays(self.replays)
         return evaluate_attack(
-            load(self.victim), best_response=self.best_response, replays=self.replays, phase=self._phase
+            load(self.victim),
+            best_response=not self.no_best_response,
+            updates=self.updates,
+            minutes=self.minutes,
+            replays=self.replays,
+            phase=self._phase,
         )
 
     @property
@@ -161,7 +167,7 @@ def print_attack(found: "Attack") -> None:
     console.print(table)
     gap = returns.best_response_gap
     if gap is not None:
-        told = f"  in the victim's place the best response gets {_value(gap)} more than the victim"
+        told = f"  in the victim's place the best response gets {estimate_text(gap)} more than the victim"
         console.print(told, highlight=False, soft_wrap=True)
     if found.worst:
         for episode in found.worst:
@@ -187,8 +193,4 @@ def _rows(returns: "AttackReturns") -> Any:
 
 def _cells(score: "Score") -> list[str]:
     values = [score.together if len(score.by_seat) == 2 else None, score.by_seat.get(0), score.by_seat.get(1)]
-    return [_NOTHING if value is None else _value(value) for value in values]
-
-
-def _value(value: "Estimate") -> str:
-    return f"{value.mean:.4g}" + (f" ± {value.half_width:.3g}" if value.half_width else "")
+    return [_NOTHING if value is None else estimate_text(value) for value in values]

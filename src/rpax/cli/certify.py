@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rpax.cli.output import print_json, progress_bar, say
+from rpax.cli.output import estimate_text, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from rpax.runs.certify import ExactCertificate, TrainedCertificate
@@ -48,7 +48,7 @@ class Command:
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """End each training after so many minutes."""
     episodes: int = 1000
-    """Fresh episodes of each side with each partner, where returns cannot be computed."""
+    """Fresh episodes of each side with each partner, at least, where returns are not exact."""
     seed: int = 0
     """Of best responses and episodes."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -94,18 +94,18 @@ class Command:
         print(f"seed {entry.seed}  {entry.agent}  seat {seats}  gap at least {measured.bound:.4g}")
         if self.quiet:
             return
-        gain, best, own = measured.difference, measured.best_response, measured.agent
-        print(
-            f"    best response {best.mean:.4g} ± {best.half_width:.3g}, agent {own.mean:.4g} ± {own.half_width:.3g}, "
-            f"difference {gain.mean:.4g}, 95 % interval {gain.low:.4g} to {gain.high:.4g}"
+        gain, best, own = (
+            estimate_text(value) for value in (measured.difference, measured.best_response, measured.agent)
         )
+        sure = " (95 % intervals)" if measured.episodes else ""
+        print(f"    best response {best}, agent {own}, difference {gain}{sure}")
         shares: dict[str, float] = {}
         for part in measured.mixture.parts:
             shares[part.partner] = shares.get(part.partner, 0.0) + part.weight
         played = ", ".join(f"{partner} {share:.3g}" for partner, share in shares.items())
         whence = "its own objective" if measured.mixture.own_objective else "the edges it plays in, as it has no own"
         print(f"    partners {played}, from {whence}; trained for {entry.updates} updates ({entry.status})")
-        if gain.mean < 0:
+        if measured.difference.mean < 0:
             print("    no better policy was found, so the bound is 0")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rpax.evaluation.matches import Estimate
     from rpax.evaluation.results import AgentResult, PairingResult, SeedResult
     from rpax.runs.run import Run
 
@@ -135,6 +136,11 @@ def _policy_and_gap(agent: "AgentResult", seat: int) -> tuple[str, str]:
     policy = " ".join(f"{p:.3f}" for p in agent.policy[seat]) if agent.policy else _NOTHING
     gap = agent.rationality_gap.get(seat)
     return policy, _NOTHING if gap is None else repr(gap)
+
+
+def estimate_text(value: "Estimate") -> str:
+    """A number, with half the width of its confidence interval where it is not exact."""
+    return f"{value.mean:.4g}" + (f" ± {value.half_width:.3g}" if value.half_width else "")
 
 
 def returns_text(pairing: "PairingResult") -> str:

@@ -215,7 +215,7 @@ def measure_attack(
         partners=sitting,
         floor=float(np.mean([min(0.0, _lowest(environment, matches, seat)) for seat in seats])),
         common_payoff=_is_common(environment, matches),
-        episodes=0 if matches.exact else min(map(len, matches.returns.values())),
+        episodes=matches.episodes,
     )
 
 

@@ -191,6 +191,7 @@ class BestResponseGap:
         best_response: U(BR, mixture).
         difference: U(BR, mixture) − U(π, mixture); below 0 where training found no better policy.
         parts: the same by partner and seat.
+        episodes: of each side with each partner in each seat; 0 where returns are exact.
     """
 
     mixture: Mixture
@@ -198,6 +199,7 @@ class BestResponseGap:
     best_response: Estimate
     difference: Estimate
     parts: tuple[PartReturns, ...]
+    episodes: int
 
     @property
     def bound(self) -> float:
@@ -210,6 +212,7 @@ class BestResponseGap:
             "gap": self.bound,
             "difference": self.difference.mean,
             "half_width": self.difference.half_width,
+            "episodes": self.episodes,
             "agent_return": self.agent.to_dict(),
             "best_response_return": self.best_response.to_dict(),
             "partners_from": "its own objective" if self.mixture.own_objective else "the edges it plays in",
@@ -257,7 +260,7 @@ def measure_gap(
     parts = tuple(
         PartReturns(part, *(matches.mean_of([place_of(side, part)]) for side in sides)) for part in mixture.parts
     )
-    return BestResponseGap(mixture, own, best, best.minus(own), parts)
+    return BestResponseGap(mixture, own, best, best.minus(own), parts, matches.episodes)
 
 
 def frozen(agents: "Mapping[str, Agent]", names: Sequence[str] | None = None) -> dict[str, Frozen]:

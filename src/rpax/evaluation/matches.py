@@ -71,6 +71,11 @@ class Matches:
     returns: Mapping[Pairing, Float[np.ndarray, "_episodes 2"]]
     exact: bool
 
+    @property
+    def episodes(self) -> int:
+        """How many of each pairing were played; 0 where returns are exact."""
+        return 0 if self.exact else min(map(len, self.returns.values()))
+
     def estimate(self, weights: Mapping[Place, float]) -> Estimate:
         """Σ weight · return. Seats of one pairing are taken together episode by episode, as they depend on each other.
 

@@ -133,6 +133,8 @@ def evaluate_attack(
     *,
     environment: "str | Environment | None" = None,
     best_response: bool = True,
+    updates: int | None = None,
+    minutes: float | None = None,
     replays: int = 2,
     phase: Phase = no_phase,
 ) -> Attack:
@@ -143,6 +145,8 @@ def evaluate_attack(
         target: who is attacked; found from the run's configuration by default.
         environment: where they play, if not in what the run's configuration names.
         best_response: as in :func:`attack`.
+        updates: of the best response's training; the adversary's by default.
+        minutes: time limit of the best response's training; the adversary's by default.
         replays: as in :func:`attack`.
         phase: as in :func:`attack`.
 
@@ -160,7 +164,9 @@ def evaluate_attack(
     agents = {name: run.agent(name) for name in run.objective.agents}
     seats = make_plan(run.objective).seats_of(VICTIM)
     partners = {name: its for name, its in agents.items() if name not in (VICTIM, ADVERSARY) and _can_sit(its, seats)}
-    training = _Training(run, environment, phase)
+    own = run.config
+    limits = (own.updates if updates is None else updates, own.minutes if minutes is None else minutes)
+    training = _Training(run, environment, *limits, phase)
     reference = training.reference(target, agents[VICTIM], seats, train=best_response)
     if best_response:
         partners[BEST_RESPONSE] = training.best_response(ADVERSARY, agents[ADVERSARY], seats)
@@ -199,6 +205,8 @@ class _Training:
 
     run: Run
     environment: "str | Environment"
+    updates: int | None
+    minutes: float | None
     phase: Phase
 
     def best_response(self, name: str, agent: "Agent", seats: tuple[int, ...]) -> "Agent":
@@ -213,8 +221,8 @@ class _Training:
                 make_mixture({(name, seat): 1.0 for seat in seats}),
                 {name: agent},
                 seed=config.seed_list[0],
-                updates=config.updates,
-                minutes=config.minutes,
+                updates=self.updates,
+                minutes=self.minutes,
                 progress=progress,
             )
         return trained.agent(BEST_RESPONSE)

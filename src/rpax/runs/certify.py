@@ -96,20 +96,18 @@ class Certification:
         environment: the game's name.
         method: ``exact``, or ``trained`` best responses, which bound gaps from below.
         certificates: one an agent and seat (exact), or one an agent (trained).
-        episodes: how many were played of each side with each partner; 0 where returns are exact.
     """
 
     environment: str
     method: Method
     certificates: "tuple[ExactCertificate | TrainedCertificate, ...]"
-    episodes: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `rpax certify --json` prints it."""
         about: dict[str, Any] = {"environment": self.environment, "method": self.method}
         about["bound"] = "exact" if self.method == "exact" else "lower"
         if self.method == "trained":
-            about |= {"episodes": self.episodes, "caveat": CAVEAT}
+            about["caveat"] = CAVEAT
         return about | {"certificates": [certificate.to_dict() for certificate in self.certificates]}
 
 
@@ -137,7 +135,7 @@ def certify(
         manipulators: exact only: certify manipulators too.
         updates: of each best response's training; the preset's by default.
         minutes: time limit of each training.
-        episodes: trained only: fresh episodes of each side with each partner, where returns cannot be computed.
+        episodes: trained only: at least so many fresh ones of each side with each partner, where returns are not exact.
         seed: of best responses and episodes.
         phase: called with what is trained next; gives a context with a callback as :func:`rpax.train` takes.
 
@@ -152,8 +150,7 @@ def certify(
     from rpax.runs.session import make_environment
 
     game = make_environment(run.config)
-    tabular = isinstance(game, TabularGame)
-    chosen: Method = method or ("exact" if tabular else "trained")
+    chosen: Method = method or ("exact" if isinstance(game, TabularGame) else "trained")
     names = _names(run, agent, manipulators)
     seeds = run.config.seed_list if run_seed is None else (run_seed,)
     if chosen == "trained":
@@ -162,7 +159,7 @@ def certify(
         _check_numbers(episodes, seed)
         asked = _Trained(run, game, updates, minutes, episodes, seed, phase)
         found = tuple(asked.certificate(name, its_seed) for its_seed in seeds for name in names)
-        return Certification(game.name, "trained", found, 0 if tabular else episodes)
+        return Certification(game.name, "trained", found)
     if not isinstance(game, TabularGame):
         raise InputError(f"'{game.name}' is no game that can be enumerated; use method 'trained'")
     _refuse_training(game.name, updates=updates, minutes=minutes)
@@ -172,7 +169,7 @@ def certify(
         for its_seed, its_agent in agents
         for seat in its_agent.seats
     )
-    return Certification(game.name, "exact", exact, 0)
+    return Certification(game.name, "exact", exact)
 
 
 def _names(run: Run, agent: str | None, manipulators: bool) -> list[str]:
