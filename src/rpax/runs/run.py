@@ -113,7 +113,8 @@ class Run:
         from rpax.runs.agent import Agent
         from rpax.runs.snapshots import policy_file
 
-        if self.path is None or self.status == "unfinished":
+        # The folder may have been removed, or not be there yet.
+        if self.path is None or self.status == "unfinished" or not RunDirectory(self.path).policies.is_dir():
             raise InputError(f"{self._called} has no policies yet; finish it with `rpax resume`")
         file = policy_file(RunDirectory(self.path), seed, name)
         if name in self.objective.fixed and not file.is_file():
