@@ -125,6 +125,7 @@ def attack_run(tmp_path_factory) -> pathlib.Path:
 def test_a_best_response_may_be_trained_longer_than_the_adversary(attack_run, capsys):
     arguments = ["attack", str(attack_run), "--evaluate", "--replays", "0"]
     short, long = (documented([*arguments, "--updates", updates], capsys) for updates in ("2", "2000"))
+    assert long["best_response"] == {"updates": 2000, "status": "finished"}
     assert short["update"] == long["update"] == 2
     # Column C, the best response to the victim, gets 0.8.
     assert long["victim_return"]["before"]["mean"] == pytest.approx(0.8, abs=0.02)

@@ -165,9 +165,10 @@ def print_attack(found: "Attack") -> None:
     for whose, other, score in _rows(returns):
         table.add_row(whose, other, *_cells(score))
     console.print(table)
-    gap = returns.best_response_gap
-    if gap is not None:
+    gap, trained = returns.best_response_gap, found.best_response
+    if gap is not None and trained is not None:
         told = f"  in the victim's place the best response gets {estimate_text(gap)} more than the victim"
+        told += f" ({trained.status} at update {trained.update})"
         console.print(told, highlight=False, soft_wrap=True)
     if found.worst:
         for episode in found.worst:

@@ -36,7 +36,7 @@ class Attack:
         returns: what everybody got.
         verdict: what that means.
         thresholds: by which rules.
-        best_response: the partner trained for the adversary, or ``None``.
+        best_response: the training of the adversary's partner, an agent called ``best_response``; or ``None``.
         worst: the episodes with the victim's lowest returns that were drawn.
     """
 
@@ -45,7 +45,7 @@ class Attack:
     returns: "AttackReturns"
     verdict: "Verdict"
     thresholds: "Thresholds"
-    best_response: "Agent | None"
+    best_response: Run | None
     worst: "tuple[WorstEpisode, ...]"
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ class Attack:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `rpax attack --json` prints it."""
-        run = self.run
+        run, best = self.run, self.best_response
         return {
             "run_dir": None if run.path is None else str(run.path),
             "algorithm": run.objective.name,
@@ -64,7 +64,7 @@ class Attack:
             "status": run.status,
             "update": run.update,
             **self.returns.to_dict(),
-            "best_response_trained": self.best_response is not None,
+            "best_response": None if best is None else {"updates": best.update, "status": best.status},
             "thresholds": dataclasses.asdict(self.thresholds),
             "verdict": dataclasses.asdict(self.verdict),
             "replays": [episode.to_dict() for episode in self.worst],
@@ -168,8 +168,9 @@ def evaluate_attack(
     limits = (own.updates if updates is None else updates, own.minutes if minutes is None else minutes)
     training = _Training(run, environment, *limits, phase)
     reference = training.reference(target, agents[VICTIM], seats, train=best_response)
-    if best_response:
-        partners[BEST_RESPONSE] = training.best_response(ADVERSARY, agents[ADVERSARY], seats)
+    trained = training.best_response(ADVERSARY, agents[ADVERSARY], seats) if best_response else None
+    if trained is not None:
+        partners[BEST_RESPONSE] = trained.agent(BEST_RESPONSE)
     everyone = frozen(agents)
     with phase("playing"):
         returns = measure_attack(
@@ -184,7 +185,7 @@ def evaluate_attack(
         )
     thresholds = Thresholds()
     verdict = judge(returns, thresholds, best_response=best_response)
-    found = Attack(run, _told(target, run), returns, verdict, thresholds, partners.get(BEST_RESPONSE), ())
+    found = Attack(run, _told(target, run), returns, verdict, thresholds, trained, ())
     return found if run.path is None else _write(found, run.path, game, agents, seats, replays, phase)
 
 
@@ -209,13 +210,13 @@ class _Training:
     minutes: float | None
     phase: Phase
 
-    def best_response(self, name: str, agent: "Agent", seats: tuple[int, ...]) -> "Agent":
-        """A best response, in ``seats``, to an agent."""
-        from rpax.evaluation.best_response import BEST_RESPONSE, make_mixture, train_best_response
+    def best_response(self, name: str, agent: "Agent", seats: tuple[int, ...]) -> Run:
+        """The training of a best response, in ``seats``, to an agent."""
+        from rpax.evaluation.best_response import make_mixture, train_best_response
 
         config = self.run.config
         with self.phase(f"best response to the {name}") as progress:
-            trained = train_best_response(
+            return train_best_response(
                 config,
                 self.environment,
                 make_mixture({(name, seat): 1.0 for seat in seats}),
@@ -225,7 +226,6 @@ class _Training:
                 minutes=self.minutes,
                 progress=progress,
             )
-        return trained.agent(BEST_RESPONSE)
 
     def reference(self, target: Target, victim: "Agent", seats: tuple[int, ...], *, train: bool) -> "Reference | None":
         """With whom the victim plays where nobody attacks it.
@@ -246,7 +246,7 @@ class _Training:
         if not train:
             return None
         opposite = tuple(1 - seat for seat in seats)
-        partner = self.best_response(VICTIM, victim, opposite)
+        partner = self.best_response(VICTIM, victim, opposite).agent(BEST_RESPONSE)
         mixture = make_mixture({(BEST_RESPONSE, seat): 1.0 for seat in seats})
         return Reference("a best response to it, trained here", mixture, frozen({BEST_RESPONSE: partner}))
 
@@ -261,13 +261,15 @@ def _write(
     phase: Phase,
 ) -> Attack:
     """Write the best response, the worst episodes, the picture and the document."""
+    from rpax.evaluation.best_response import BEST_RESPONSE
     from rpax.policies.files import save_policy
     from rpax.reports.attack_picture import draw_attack
     from rpax.reports.worst_episodes import draw_worst_episodes
 
     if found.best_response is not None:
-        about = {"agent": found.best_response.name, "environment": found.run.config.environment, "algorithm": "br"}
-        save_policy(path / BEST_RESPONSE_FILE, found.best_response.policy, found.best_response.parameters, **about)
+        best = found.best_response.agent(BEST_RESPONSE)
+        about = {"agent": best.name, "environment": found.run.config.environment, "algorithm": "br"}
+        save_policy(path / BEST_RESPONSE_FILE, best.policy, best.parameters, **about)
     seed, title = found.run.config.seed_list[0], f"{found.run.objective.name} on {game.name}"
     with phase("replays"):
         worst = draw_worst_episodes(
