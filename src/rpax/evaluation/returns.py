@@ -59,7 +59,7 @@ def _first_episodes(
 ) -> Float[Array, "pairings envs 2"]:
     """The return of the first episode of each environment, as far as the horizon. Nothing else is kept."""
     key_start, key_play = jax.random.split(key)
-    pairings = problem.plan.all_pairings
+    pairings = problem.plan.reported_pairings
     streams = start_streams(problem.stage, key_start, len(pairings), envs, problem.memory_units)
     groups = group_slots(pairings, problem.players)
     parameters = fold_all(problem.players, parameters)

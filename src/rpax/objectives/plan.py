@@ -8,10 +8,17 @@ from rpax.objectives.edges import Objective, ObjectiveEdge
 
 
 class Pairing(NamedTuple):
-    """An ordered pair of agents that plays together."""
+    """An ordered pair of agents that plays together.
+
+    Attributes:
+        seat_0: the agent in seat 0.
+        seat_1: the agent in seat 1.
+        mixed_with: in mixed-play, the agent with which both are mixed in an episode's beginning.
+    """
 
     seat_0: str
     seat_1: str
+    mixed_with: str | None = None
 
 
 class Term(NamedTuple):
@@ -66,9 +73,18 @@ class Plan:
         """Every distinct ordered pairing; one critic belongs to each."""
         return distinct((*self.lookahead_pairings, *self.outer_pairings))
 
+    @property
+    def reported_pairings(self) -> tuple[Pairing, ...]:
+        """Those of which returns are reported: mixed-play is a way to train only."""
+        return tuple(pairing for pairing in self.all_pairings if pairing.mixed_with is None)
+
     def seats_of(self, agent: str) -> tuple[int, ...]:
         """The seats in which ``agent`` ever plays."""
-        return tuple(seat for seat in (0, 1) if any(pairing[seat] == agent for pairing in self.all_pairings))
+        return tuple(
+            seat
+            for seat in (0, 1)
+            if any(agent in (pairing[seat], pairing.mixed_with) for pairing in self.all_pairings)
+        )
 
 
 def distinct(pairings: Iterable[Pairing]) -> tuple[Pairing, ...]:
@@ -95,7 +111,7 @@ def _terms(edges: tuple[ObjectiveEdge, ...], index: dict[Pairing, int]) -> tuple
     for edge in edges:
         for seat in edge.seats:
             players = (edge.beneficiary, edge.partner)
-            pairing = Pairing(*(players if seat == 0 else players[::-1]))
+            pairing = Pairing(*(players if seat == 0 else players[::-1]), edge.mixed_with)
             number = index.setdefault(pairing, len(index))
             terms.append(Term(edge, number, actor_seat=edge.actor_seat(seat), beneficiary_seat=seat))
     return tuple(sorted(terms, key=lambda term: term.actor_seat))

@@ -14,7 +14,7 @@ import numpy as np
 
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import NonFiniteError
-from rpax.objectives.plan import distinct
+from rpax.objectives.plan import Pairing, distinct
 from rpax.runs.sinks import Row, Sink
 from rpax.training.problem import Problem, TrainState
 from rpax.training.trainer import Report, Trainer, learners_not_finite
@@ -161,7 +161,7 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
     plan = problem.plan
     if report.returns is not None:
         returns = np.asarray(report.returns)[index].tolist()
-        row["returns"] = {pairing_name(p): r for p, r in zip(plan.all_pairings, returns, strict=True)}
+        row["returns"] = {pairing_name(p): r for p, r in zip(plan.reported_pairings, returns, strict=True)}
     game = problem.environment
     if isinstance(game, TabularGame) and game.is_normal_form:
         # In the objective's order: dictionaries that pass through a compiled program come back sorted.
@@ -186,6 +186,8 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
     return row
 
 
-def pairing_name(pairing: tuple[str, str]) -> str:
+def pairing_name(pairing: tuple[str, str] | Pairing) -> str:
     """How a pairing is called in metrics and plots."""
-    return f"{pairing[0]} vs {pairing[1]}"
+    name = f"{pairing[0]} vs {pairing[1]}"
+    mixed = pairing.mixed_with if isinstance(pairing, Pairing) else None
+    return name if mixed is None else f"{name} mixed with {mixed}"

@@ -9,7 +9,7 @@ from rpax.environments.jaxmarl.layouts import check_layout, read_layout
 from rpax.environments.payoffs import check_payoffs, read_payoffs
 from rpax.environments.registry import Entry, check_environment_name
 from rpax.errors import InputError, shown
-from rpax.objectives.catalogue import ALGORITHMS, ALIASES, algorithm
+from rpax.objectives.catalogue import algorithm, find_algorithm
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective
 from rpax.objectives.plan import make_plan
@@ -24,6 +24,8 @@ ALGORITHM_OPTIONS = (
     "sides",
     "victim_self_play",
     "antagonist",
+    "mixed_play_weight",
+    "entropies",
 )
 #: Setting -> the choice that decides whether it is read, and the one that reads it.
 _READ_BY_ONE = {
@@ -51,6 +53,7 @@ def prepare(
         InputError: a name, setting, payoff, objective or fixed agent is wrong or missing.
     """
     entry = check_environment_name(config.environment)
+    config = _as_its_algorithm_asks(config, objective)
     complete = _check_environment_options(config.complete(tabular=entry.tabular), entry)
     _check_used(complete, config, tabular=entry.tabular)
     complete = _check_entropy(complete, config)
@@ -80,6 +83,18 @@ def prepare(
     complete = _check_sampling(complete, config, objective)
     _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def _as_its_algorithm_asks(config: TrainConfig, objective: Objective | None) -> TrainConfig:
+    """The configuration with the settings that make a catalogue algorithm what it is, where it has no others."""
+    name = config.algorithm if objective is None else objective.recipe and objective.recipe.name
+    entry = find_algorithm(name)
+    if entry is None:
+        return config
+    if config.symmetries is False and entry.settings.get("symmetries"):
+        raise InputError(f"algorithm '{entry.name}' without symmetries is self-play; leave symmetries out or use sp")
+    open_settings = {name: value for name, value in entry.settings.items() if getattr(config, name) is None}
+    return dataclasses.replace(config, **open_settings)
 
 
 def _check_used(config: TrainConfig, asked: TrainConfig, *, tabular: bool) -> None:
@@ -189,7 +204,7 @@ def _resolve_objective(
         if explicit:
             raise InputError(f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {name}")
         return load_objective(name), {}
-    entry = ALGORITHMS.get(ALIASES.get(name, name))
+    entry = find_algorithm(name)
     takes = entry.options if entry else ()
     options = {option: getattr(complete, option) for option in takes} | explicit
     return algorithm(name, **options), options

@@ -122,9 +122,9 @@ def _objective(
                 seat,
                 _game(problem).all_observations(),
             )
-            for seat, agent in enumerate(pairings[term.pairing])
+            for seat, agent in enumerate(pairings[term.pairing][:2])
         ]
-        total += term.weight * returns_of(_game(problem), policies[0], policies[1])[term.beneficiary_seat]
+        total += term.weight * returns_of(_training_game(problem), policies[0], policies[1])[term.beneficiary_seat]
     return total
 
 
@@ -142,6 +142,13 @@ def _parameters_of(problem: Problem, agent: str, everyone: Mapping[str, Paramete
 def _game(problem: Problem) -> TabularGame:
     assert isinstance(problem.environment, TabularGame), "exact mode is offered for tabular games only"
     return problem.environment
+
+
+def _training_game(problem: Problem) -> TabularGame:
+    """What training plays: the game, or its average over symmetries."""
+    game = problem.training_game or problem.environment
+    assert isinstance(game, TabularGame), "exact mode is offered for tabular games only"
+    return game
 
 
 def _mean_entropy(problem: Problem, name: str, parameters: Parameters) -> Float[Array, ""]:

@@ -7,7 +7,10 @@ import jax
 import numpy as np
 from flax import linen as nn
 
+from rpax.environments.exploring import ExploringStarts
 from rpax.environments.protocol import Environment, check_environment
+from rpax.environments.reachable import ReachableStarts
+from rpax.environments.symmetries import OtherPlay, averaged_over
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
 from rpax.objectives.edges import Objective
@@ -69,7 +72,24 @@ def make_problem(
             epsilon=config.manipulator_epsilon or ADAM_EPSILON,
         ),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
+        training_game=_training_game(config, environment),
     )
+
+
+def _training_game(config: "TrainConfig", environment: Environment) -> Environment | None:
+    """What training plays, where that is not the environment itself."""
+    symmetries = environment.symmetries() if config.symmetries else None
+    if config.exact:
+        assert isinstance(environment, TabularGame), "checked before"
+        return None if symmetries is None else averaged_over(environment, symmetries)
+    game = environment
+    if config.exploring_starts and not environment.has_exploring_starts:
+        game = ReachableStarts(game)
+    if symmetries is not None:
+        game = OtherPlay(game, symmetries)
+    if config.exploring_starts:
+        game = ExploringStarts(game, config.exploring_starts)
+    return None if game is environment else game
 
 
 def _check(config: "TrainConfig", objective: Objective, environment: Environment, fixed: Mapping[str, Any]) -> None:
@@ -77,9 +97,8 @@ def _check(config: "TrainConfig", objective: Objective, environment: Environment
         check_environment(environment)
     if config.exact and not isinstance(environment, TabularGame):
         raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
-    if config.exploring_starts and (config.exact or not environment.has_exploring_starts):
-        kind = "exact mode" if config.exact else f"environment '{environment.name}'"
-        raise InputError(f"{kind} has no exploring starts; set exploring_starts to 0")
+    if config.exploring_starts and config.exact:
+        raise InputError("exact mode has no exploring starts; set exploring_starts to 0")
     for name in objective.fixed:
         if name not in fixed:
             raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")

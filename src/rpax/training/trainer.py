@@ -214,7 +214,9 @@ def pairing_returns(problem: Problem, parameters: dict[str, Parameters]) -> Arra
     assert isinstance(game, TabularGame), "called for tabular games only"
     everyone = {**parameters, **problem.fixed}
     tables = {name: policy_tables(problem, name, everyone[name]) for name in everyone}
-    return jnp.stack([returns_of(game, tables[p.seat_0][0], tables[p.seat_1][1]) for p in problem.plan.all_pairings])
+    return jnp.stack(
+        [returns_of(game, tables[p.seat_0][0], tables[p.seat_1][1]) for p in problem.plan.reported_pairings]
+    )
 
 
 def _all_finite(tree: Any) -> Bool[Array, " seeds"]:
