@@ -79,11 +79,12 @@ class Command(TrainConfig):
         out = self.out or default_directory(config.algorithm, config.environment)
         directory = RunDirectory.create(out, config, objective)
         with directory.discarded_if_untrained():
-            from rpax.runs.session import Session
+            from rpax.schemes import begin
 
-            session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
+            session = begin(config, objective, directory, environment=config.environment, fixed={})
             # Not before: whether the fixed agents fit is known only now.
-            say(f"run directory: {directory.path}", quiet=self.quiet)
+            for note in (f"run directory: {directory.path}", *session.notes):
+                say(note, quiet=self.quiet)
             with progress_bar(f"{objective.name} on {config.environment}", quiet=self.quiet) as progress:
                 run = session.run(progress)
         if self.json:

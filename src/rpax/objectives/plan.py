@@ -20,6 +20,10 @@ class Pairing(NamedTuple):
     seat_1: str
     mixed_with: str | None = None
 
+    def player(self, seat: int) -> str:
+        """The agent in a seat."""
+        return self.seat_1 if seat else self.seat_0
+
 
 class Term(NamedTuple):
     """One edge with its beneficiary in one seat.
@@ -83,7 +87,7 @@ class Plan:
         return tuple(
             seat
             for seat in (0, 1)
-            if any(agent in (pairing[seat], pairing.mixed_with) for pairing in self.all_pairings)
+            if any(agent in (pairing.player(seat), pairing.mixed_with) for pairing in self.all_pairings)
         )
 
 
@@ -110,8 +114,8 @@ def _terms(edges: tuple[ObjectiveEdge, ...], index: dict[Pairing, int]) -> tuple
     terms = []
     for edge in edges:
         for seat in edge.seats:
-            players = (edge.beneficiary, edge.partner)
-            pairing = Pairing(*(players if seat == 0 else players[::-1]), edge.mixed_with)
+            first, second = (edge.beneficiary, edge.partner) if seat == 0 else (edge.partner, edge.beneficiary)
+            pairing = Pairing(first, second, edge.mixed_with)
             number = index.setdefault(pairing, len(index))
             terms.append(Term(edge, number, actor_seat=edge.actor_seat(seat), beneficiary_seat=seat))
     return tuple(sorted(terms, key=lambda term: term.actor_seat))

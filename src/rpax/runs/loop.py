@@ -21,6 +21,8 @@ from rpax.training.trainer import Report, Trainer, learners_not_finite
 
 Reason = Literal["finished", "out of time", "interrupted"]
 _MOST_KEPT = 1000
+#: From a state and its update to the state with which training goes on.
+Between = Callable[[TrainState, int], TrainState]
 
 
 class ThinnedRows:
@@ -56,6 +58,7 @@ class Loop:
         minutes: time limit, or ``None``.
         on_progress: called with the update and the latest rows, for a progress bar.
         clock: seconds, injectable for tests.
+        between: called before each chunk with the state and the update; gives the state to go on from.
     """
 
     trainer: Trainer
@@ -69,6 +72,7 @@ class Loop:
     minutes: float | None = None
     on_progress: Callable[[int, Sequence[Row]], None] = lambda update, rows: None
     clock: Callable[[], float] = time.monotonic
+    between: Between | None = None
     history: ThinnedRows = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +105,8 @@ class Loop:
         return reason
 
     def _one_chunk(self) -> None:
+        if self.between is not None:
+            self.state = self.between(self.state, self.update)
         following = min(self.until, (self.update // self.log_every + 1) * self.log_every)
         self.state, report = self.trainer.advance(self.state, following - self.update)
         report = jax.device_get(report)

@@ -81,8 +81,15 @@ def prepare(
     # What the algorithm does not take is not a setting of the run.
     complete = dataclasses.replace(complete, **dict.fromkeys(ALGORITHM_OPTIONS) | options)
     complete = _check_sampling(complete, config, objective)
-    _check_fixed_agents(complete, objective, tuple(given))
+    if not in_stages(objective):
+        _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def in_stages(objective: Objective) -> bool:
+    """Whether an objective is trained in stages, whose earlier ones make its fixed agents."""
+    entry = objective.recipe and find_algorithm(objective.recipe.name)
+    return bool(entry and entry.in_stages)
 
 
 def _as_its_algorithm_asks(config: TrainConfig, objective: Objective | None) -> TrainConfig:
@@ -154,6 +161,12 @@ def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objectiv
         by = f" / {parts} (sampling 'weighted')" if parts > 1 else ""
         raise InputError(f"ppo_minibatches {minibatches} does not divide envs {envs}{by}; change one of them")
     return config
+
+
+def fit_sampling(config: TrainConfig, objective: Objective) -> TrainConfig:
+    """A complete configuration as it suits another objective, where its sampling or its minibatches do not."""
+    asked = dataclasses.replace(config, sampling=None, ppo_minibatches=None)
+    return _check_sampling(config, asked, objective)
 
 
 def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig:

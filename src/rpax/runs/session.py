@@ -1,7 +1,8 @@
 """One session of a run: build the problem, restore or start the state, loop, then write down what came out."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -20,7 +21,7 @@ from rpax.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpo
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
-from rpax.runs.loop import Loop, ThinnedRows
+from rpax.runs.loop import Between, Loop, ThinnedRows
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.traced_programs import TracedPrograms
@@ -32,9 +33,16 @@ if TYPE_CHECKING:
     from rpax.policies.agent import AgentPolicy, Parameters
 
 
+#: Agents that never learn and that each seed has its own of: their policy, and their parameters [seeds, …].
+Partners = Mapping[str, "tuple[AgentPolicy, Parameters]"]
+
+
 @dataclasses.dataclass
 class Session:
-    """A run that is being trained in this process."""
+    """A run that is being trained in this process.
+
+    ``between`` changes the state between chunks of updates, see :class:`~rpax.runs.loop.Loop`.
+    """
 
     config: TrainConfig
     objective: Objective
@@ -42,6 +50,7 @@ class Session:
     trainer: Trainer
     state: TrainState
     update: int
+    between: Between | None = None
 
     @classmethod
     def begin(
@@ -52,6 +61,7 @@ class Session:
         *,
         environment: "str | Environment",
         fixed: Mapping[str, Any],
+        partners: Partners = MappingProxyType({}),
     ) -> "Session":
         """A run at update 0. Fixed agents are copied into the run directory, which so depends on nothing else.
 
@@ -63,30 +73,36 @@ class Session:
                 raise InputError(f"sink {name} needs a run directory; give out=…")
             import_package(name)
         game = make_environment(config) if isinstance(environment, str) else environment
-        agents = resolve_fixed(config, objective, game, fixed)
+        agents = resolve_fixed(config, objective, game, fixed, without=partners)
         if directory is not None:
             for name, (policy, parameters) in agents.items():
                 save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
-        problem = make_problem(config, objective, game, agents)
+        problem = make_problem(config, objective, game, agents, partners)
         # Of an environment that came as an object, it is not known how it was made.
         trainer = make_trainer(config, problem, keep_traced=isinstance(environment, str))
         return cls(config, objective, directory, trainer, trainer.init(), 0)
 
     @classmethod
-    def go_on(cls, config: TrainConfig, objective: Objective, directory: RunDirectory) -> "Session":
+    def go_on(
+        cls,
+        config: TrainConfig,
+        objective: Objective,
+        directory: RunDirectory,
+        partners: Partners = MappingProxyType({}),
+    ) -> "Session":
         """A run from its last checkpoint, or from update 0 if it has none."""
         use_compilation_cache()
         game = make_environment(config)
         agents = {}
-        for name in objective.fixed:
+        for name in (name for name in objective.fixed if name not in partners):
             file = directory.path / "fixed" / f"{name}.safetensors"
             # A run that was stopped before its fixed agents were copied still knows where they came from.
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
                 agents[name] = (policy, parameters)
             else:
-                agents |= resolve_fixed(config, objective, game, {})
-        trainer = make_trainer(config, make_problem(config, objective, game, agents))
+                agents |= resolve_fixed(config, objective, game, {}, without=partners)
+        trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
         checkpoints = list_checkpoints(directory.checkpoints)
         if not checkpoints:
             return cls(config, objective, directory, trainer, trainer.init(), 0)
@@ -94,6 +110,14 @@ class Session:
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
         return cls(config, objective, directory, trainer, trainer.place(state), update)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before training begins."""
+        game = self.trainer.problem.environment
+        if self.config.symmetries and game.symmetries() is None:
+            return (f"no symmetries of '{game.name}' are known, so other-play is self-play here",)
+        return ()
 
     def run(self, progress: Progress) -> Run:
         """Train to the end (or the time limit), then evaluate and write everything down."""
@@ -110,6 +134,7 @@ class Session:
             checkpoint_minutes=self.config.checkpoint_minutes,
             minutes=self.config.minutes,
             on_progress=lambda update, rows: progress(update, until, rows),
+            between=self.between,
         )
         loop.history = self._history()
         try:
@@ -158,7 +183,7 @@ class Session:
         sample = make_sampler(problem, self.config.evaluation_episodes)
         results, agents = [], {}
         for index, seed in enumerate(self.trainer.seeds):
-            parameters = one_seed({**loop.state.base, **loop.state.manipulators}, index)
+            parameters = one_seed({**loop.state.base, **loop.state.manipulators, **loop.state.partners}, index)
             measured = Measured(
                 parameters=parameters,
                 tables=one_seed(report.policies, index),
@@ -173,13 +198,18 @@ class Session:
     def _write(self, run: Run, directory: RunDirectory) -> None:
         from rpax.reports.run_plots import draw_run_plots
 
-        for seed, agents in run.agents.items():
-            for name, agent in agents.items():
-                about = {"agent": name, "environment": self.config.environment, "algorithm": self.objective.name}
-                file = directory.policies / f"seed-{seed}" / f"{name}.safetensors"
-                save_policy(file, agent.policy, agent.parameters, **about)
-        directory.write_json(directory.results, run.to_dict())
+        write_run(run, directory)
         draw_run_plots(run, self.trainer.problem.environment, directory.plots)
+
+
+def write_run(run: Run, directory: RunDirectory) -> None:
+    """Write a run's policies and results."""
+    for seed, agents in run.agents.items():
+        for name, agent in agents.items():
+            about = {"agent": name, "environment": run.config.environment, "algorithm": run.objective.name}
+            file = directory.policies / f"seed-{seed}" / f"{name}.safetensors"
+            save_policy(file, agent.policy, agent.parameters, **about)
+    directory.write_json(directory.results, run.to_dict())
 
 
 def make_environment(config: TrainConfig) -> Environment:
@@ -198,12 +228,16 @@ def make_trainer(config: TrainConfig, problem: Problem, *, keep_traced: bool = T
 
 
 def resolve_fixed(
-    config: TrainConfig, objective: Objective, game: Environment, given: Mapping[str, Any]
+    config: TrainConfig,
+    objective: Objective,
+    game: Environment,
+    given: Mapping[str, Any],
+    without: Container[str] = (),
 ) -> "dict[str, tuple[AgentPolicy, Parameters]]":
-    """The fixed agents of an objective: those given as objects, else those the configuration names."""
+    """The fixed agents of an objective ``without`` some: those given as objects, else those the configuration names."""
     plan = make_plan(objective)
-    named = {name: getattr(config, name, None) for name in objective.fixed}
-    sources = {name: given.get(name, named[name]) for name in objective.fixed}
+    named = {name: getattr(config, name, None) for name in objective.fixed if name not in without}
+    sources = {name: given.get(name, source) for name, source in named.items()}
     return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
 
 

@@ -104,7 +104,9 @@ class Problem:
         plan: the objective with its pairings and terms.
         environment: the game; a :class:`~rpax.environments.tabular_game.TabularGame` in exact mode.
         policies: the networks of every agent, fixed ones included, on the environment's own observations.
-        fixed: the parameters of the agents that never learn.
+        fixed: the parameters of the agents that never learn and are the same for all seeds.
+        partners: those of the agents that never learn and that each seed has its own of, [seeds, …]; the state begins
+            with them.
         critic: from a joint observation to one value a seat; one set of parameters for each pairing.
         numbers: the hyperparameters.
         base_optimizer: of every base agent; its state serves the lookahead too.
@@ -128,6 +130,7 @@ class Problem:
     manipulator_optimizer: Optimizer
     critic_optimizer: Optimizer
     training_game: Environment | None = None
+    partners: Mapping[str, Parameters] = dataclasses.field(default_factory=dict)
     devices: Devices = ONE_DEVICE
     layouts: Mapping[str, Layout] | None = None
     keep_first_layers: bool = False
@@ -197,12 +200,14 @@ class Streams(NamedTuple):
         first: whether the next step starts an episode.
         episode_return: raw return of each seat in the episode so far.
         memory: what seat 0 and seat 1 carry to the next step, ``None`` where nobody remembers anything.
+        mixing: in how many more steps of the episode players are mixed, ``None`` where no pairing is mixed-play.
     """
 
     state: Any
     first: Array
     episode_return: Array
     memory: tuple[Array, Array] | None = None
+    mixing: Array | None = None
 
 
 class TrainState(NamedTuple):
@@ -220,6 +225,8 @@ class TrainState(NamedTuple):
         outer_gradients: manipulator to the running average of u; empty where each update's own is taken.
         key: the seed's key; the key of an update is folded from it, so it never changes.
         update: how many updates have been made.
+        partners: agent to the parameters of what never learns and each seed has its own of. They may be exchanged
+            between chunks of updates.
     """
 
     base: dict[str, Parameters]
@@ -233,6 +240,7 @@ class TrainState(NamedTuple):
     outer_gradients: dict[str, Parameters]
     key: Key
     update: Int[Array, ""]
+    partners: dict[str, Parameters]
 
 
 def global_norm(tree: Parameters) -> Array:

@@ -30,6 +30,7 @@ def make_problem(
     objective: Objective,
     environment: Environment,
     fixed: Mapping[str, tuple[AgentPolicy, Parameters]] | None = None,
+    partners: Mapping[str, tuple[AgentPolicy, Parameters]] | None = None,
 ) -> Problem:
     """Build everything static about a run.
 
@@ -38,13 +39,14 @@ def make_problem(
         objective: what is learned.
         environment: where.
         fixed: policy and parameters of every agent with the role ``fixed``.
+        partners: of those that each seed has its own of, with parameters [seeds, …], instead.
 
     Raises:
         InputError: a fixed agent is missing, the environment's spaces do not suit the networks, or an environment of
             the user's own does not keep to the protocol.
     """
-    fixed = fixed or {}
-    _check(config, objective, environment, fixed)
+    fixed, partners = fixed or {}, partners or {}
+    _check(config, objective, environment, {**fixed, **partners})
     plan, parts = make_plan(objective), 1
     if config.sampling == "weighted":
         plan, parts = weighted(plan)
@@ -55,7 +57,8 @@ def make_problem(
         )
         for name in (*objective.bases, *objective.manipulators)
     }
-    policies |= {name: policy for name, (policy, _) in fixed.items()}
+    policies |= {name: policy for name, (policy, _) in (*fixed.items(), *partners.items())}
+    _check_mixed_play(objective, policies)
     return Problem(
         plan=plan,
         environment=environment,
@@ -73,7 +76,17 @@ def make_problem(
         ),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
         training_game=_training_game(config, environment),
+        partners={name: _in_precision(parameters, config.precision) for name, (_, parameters) in partners.items()},
     )
+
+
+def _check_mixed_play(objective: Objective, policies: Mapping[str, AgentPolicy]) -> None:
+    for edge in objective.edges:
+        if edge.mixed_with and (policies[edge.learner].memory_units or policies[edge.mixed_with].memory_units):
+            raise InputError(
+                "mixed-play needs agents without memory, which would have to remember what another agent did as their "
+                "own; use network mlp or cnn, or give --mixed-play-weight 0"
+            )
 
 
 def _training_game(config: "TrainConfig", environment: Environment) -> Environment | None:
