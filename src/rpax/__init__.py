@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rpax.objectives import ObjectiveEdge as ObjectiveEdge
     from rpax.objectives import algorithm as algorithm
     from rpax.objectives import load_objective as load_objective
+    from rpax.policies.functions import jax_policy as jax_policy
+    from rpax.policies.jaxmarl_files import flax_policy as flax_policy
+    from rpax.policies.scripted import register_partner as register_partner
     from rpax.reports.replay import replay as replay
     from rpax.runs.run import Run as Run
     from rpax.runs.run import load as load
@@ -43,11 +46,14 @@ _PUBLIC = {
     "SeatSpace": "rpax.environments.protocol",
     "Transition": "rpax.environments.protocol",
     "algorithm": "rpax.objectives",
+    "flax_policy": "rpax.policies.jaxmarl_files",
+    "jax_policy": "rpax.policies.functions",
     "load": "rpax.runs.run",
     "load_objective": "rpax.objectives",
     "make": "rpax.environments.registry",
     "rationality": "rpax.evaluation.rationality",
     "register": "rpax.environments.registry",
+    "register_partner": "rpax.policies.scripted",
     "replay": "rpax.reports.replay",
     "resume": "rpax.runs.run",
     "train": "rpax.runs.run",

@@ -602,7 +602,7 @@ def test_wrong_input_is_one_line_that_names_value_and_remedy_and_changes_nothing
     monkeypatch.chdir(tmp_path)
     walk = registry.Entry("not a table", "nowhere:nothing")
     monkeypatch.setattr(registry, "ENVIRONMENTS", registry.ENVIRONMENTS | {"mine/walk": walk})
-    monkeypatch.setattr(own_files, "_registered_by", {})
+    monkeypatch.setattr(own_files, "_imported", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
     reads_files = any("FILES" in argument for argument in case.arguments)

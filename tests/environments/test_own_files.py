@@ -23,7 +23,7 @@ rpax.register("mine/other", lambda name, *, size: None)
 def folder(tmp_path, monkeypatch):
     """A folder with a file of games; whatever it registers is forgotten after the test."""
     monkeypatch.setattr(registry, "ENVIRONMENTS", dict(registry.ENVIRONMENTS))
-    monkeypatch.setattr(own_files, "_registered_by", {})
+    monkeypatch.setattr(own_files, "_imported", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_games.py").write_text(GAME)

@@ -9,7 +9,7 @@ from rpax.cli.output import print_json
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """List algorithms, environments and experiments of the paper, one line each.
+    """List algorithms, environments, scripted partners and experiments of the paper, one line each.
 
     Examples:
       rpax list
@@ -25,11 +25,13 @@ class Command:
         """List."""
         from rpax.environments.registry import ENVIRONMENTS
         from rpax.objectives.catalogue import ALGORITHMS
+        from rpax.policies.scripted import PARTNERS, SCRIPTED
         from rpax.reproduce import EXPERIMENTS
 
         groups = {
             "algorithms": {name: entry.summary for name, entry in ALGORITHMS.items()},
             "environments": {name: entry.summary for name, entry in ENVIRONMENTS.items()},
+            "partners": {f"{SCRIPTED}:{name}": entry.summary for name, entry in PARTNERS.items()},
             "experiments": {name: summary for name, (summary, _) in EXPERIMENTS.items()},
         }
         if self.json:

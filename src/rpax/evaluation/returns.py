@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
+from rpax.policies.external import asking
 from rpax.training.problem import Problem, Streams
 from rpax.training.rollout import draw_chance, fold_all, group_slots, play_step, start_streams
 
@@ -47,7 +48,8 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
     def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
         keys = jax.random.split(key, math.ceil(episodes / envs))
         everyone = {**parameters, **problem.fixed}
-        returns = np.concatenate([np.asarray(play(everyone, k), np.float64) for k in keys], axis=1)
+        with asking():
+            returns = np.concatenate([np.asarray(play(everyone, k), np.float64) for k in keys], axis=1)
         spread = returns.std(axis=1, ddof=1) if returns.shape[1] > 1 else np.full((len(returns), 2), np.nan)
         return SampledReturns(returns.mean(axis=1), 1.96 * spread / math.sqrt(returns.shape[1]), returns.shape[1])
 

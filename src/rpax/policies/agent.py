@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from rpax.environments.encoding import Encoding
 from rpax.environments.protocol import Key, SeatSpace
 from rpax.policies import categorical
+from rpax.policies.external import Asked
 from rpax.policies.folding import first_layer, fold
 from rpax.policies.layout import Layout
 from rpax.policies.networks import MLP
@@ -103,10 +104,16 @@ class AgentPolicy:
         head: str,
         observation: Shaped[Array, "..."],
         first_layer: Float[Array, "*batch hidden"] | None = None,
+        legal: Bool[Array, "*batch actions"] | None = None,
     ) -> Float[Array, "*batch actions"]:
-        """The logits of a head without memory for a batch of observations, whose first layer gave ``first_layer``."""
+        """The logits of a head without memory for a batch of observations, whose first layer gave ``first_layer``.
+
+        ``legal`` is for functions of a user's own; networks do not look at it, and nobody's logits are masked by it.
+        """
         assert not self.memory_units, "agents with memory act step by step"
-        inputs = (self._as_input(head, observation), *(() if first_layer is None else (first_layer,)))
+        inputs: list[Any] = [self._as_input(head, observation), *([] if first_layer is None else [first_layer])]
+        if isinstance(self.networks[head], Asked):
+            inputs.append(legal)
         return self.networks[head].apply(parameters[head], *inputs)  # type: ignore[return-value]
 
     def act(
@@ -117,13 +124,14 @@ class AgentPolicy:
         first: Bool[Array, "*batch"],
         memory: Float[Array, "*batch units"] | None,
         first_layer: Float[Array, "*batch hidden"] | None = None,
+        legal: Bool[Array, "*batch actions"] | None = None,
     ) -> tuple[Float[Array, "*batch actions"], Float[Array, "*batch units"] | None]:
         """The head's logits, and what the agent carries to the next step. Nothing is remembered across episodes.
 
         ``memory`` may be wider than this agent's own: the rest is left alone.
         """
         if not self.memory_units:
-            return self.logits(parameters, head, observation, first_layer), memory
+            return self.logits(parameters, head, observation, first_layer, legal), memory
         assert memory is not None, "rollouts carry memory for agents that have one"
         own = jnp.where(first[..., None], 0.0, memory[..., : self.memory_units])
         inputs = self._as_input(head, observation)
@@ -166,7 +174,11 @@ class AgentPolicy:
 
     def _as_input(self, head: str, observation: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """The observation as the network wants it: as an image, or flat."""
-        shape = self._space(head).observation_shape
+        space = self._space(head)
+        shape = space.observation_shape
+        if self.encodings is not None and isinstance(self.networks[head], Asked):
+            decoded = self.encodings[self._seat(head)].decode(observation)
+            return decoded.reshape(*decoded.shape[:-1], *shape).astype(space.observation_dtype)
         if self.encodings is not None or self.networks[head].takes_images or len(shape) == 1:  # type: ignore[attr-defined]
             return observation
         return observation.reshape(*observation.shape[: observation.ndim - len(shape)], -1)

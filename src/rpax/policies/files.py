@@ -57,17 +57,24 @@ def load_policy(path: pathlib.Path) -> tuple[AgentPolicy, Parameters, dict[str, 
             header = json.loads((file.metadata() or {})["rpax"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
         policy = _policy_of(header)
-        return policy, _parameters_of(policy, arrays), header
+        return policy, parameters_of(policy, arrays), header
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror or error}); check the path") from None
     except (SafetensorError, LookupError, ValueError, TypeError, AttributeError):
-        raise InputError(f"{where}: damaged, or not a policy written by rpax; write it again") from None
+        raise InputError(
+            f"{where}: damaged, or not a policy written by rpax; write it again, or give "
+            f"JaxMARL's parameters as jaxmarl:{path}"
+        ) from None
 
 
-def _parameters_of(policy: AgentPolicy, arrays: dict[str, np.ndarray]) -> Parameters:
-    """The arrays as the policy's networks need them."""
+def parameters_of(policy: AgentPolicy, arrays: dict[str, np.ndarray]) -> Parameters:
+    """The arrays, named ``head/params/…``, as the policy's networks need them.
+
+    Raises:
+        InputError: they are others than the networks need.
+    """
     leaves, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(policy.init, jax.random.key(0)))
     needed = {jax.tree_util.keystr(key, simple=True, separator="/"): leaf.shape for key, leaf in leaves}
     if needed != {name: array.shape for name, array in arrays.items() if array.dtype.kind == "f"}:

@@ -10,14 +10,15 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Shaped
 
 from rpax.environments.encoding import Encoding
+from rpax.policies.external import Asked
 from rpax.policies.networks import GRU, MLP, Uniform
 
 _FIRST_LAYER = "Dense_0"
 
 
 def can_fold(network: nn.Module) -> bool:
-    """Whether the network looks at its observation through one linear layer (or not at all)."""
-    return isinstance(network, MLP | Uniform) or (isinstance(network, GRU) and bool(network.hidden_sizes))
+    """Whether the network looks at its observation through one linear layer (or not at all, or has it decoded)."""
+    return isinstance(network, MLP | Uniform | Asked) or (isinstance(network, GRU) and bool(network.hidden_sizes))
 
 
 def first_layer(parameters: dict, observation: Shaped[Array, "*batch features"]) -> Float[Array, "*batch units"]:

@@ -17,6 +17,7 @@ from rpax.environments.protocol import Environment, Key, State
 from rpax.errors import InputError, shown
 from rpax.folders import no_empty_folders
 from rpax.policies import categorical
+from rpax.policies.external import asking
 from rpax.reports.drawing import FAINT, INK, MUTED, SEAT_COLOURS, Canvas, text_width
 from rpax.reports.moving_picture import FORMATS, FPS, check_range, check_writable, write_moving_picture
 from rpax.runs.agent import Agent
@@ -88,7 +89,8 @@ class Player:
             jax.tree.map(jnp.asarray, agent.parameters[agent.policy.head_of_seat[seat]])
             for seat, agent in enumerate(agents)
         ]
-        start, (after, actions, rewards, done) = jax.tree.map(np.asarray, play(parameters, key))
+        with asking():
+            start, (after, actions, rewards, done) = jax.tree.map(np.asarray, play(parameters, key))
         steps = int(np.argmax(done)) + 1 if done.any() else len(done)
         states = (start, *(jax.tree.map(lambda field, t=t: field[t], after) for t in range(steps)))
         return Episode(states, actions[:steps], rewards[:steps].astype(np.float64))
@@ -106,7 +108,8 @@ class Player:
             for seat, seen in enumerate(environment.observe(state)):
                 own = {heads[seat]: parameters[seat]}
                 stored = seen.astype(environment.spaces[seat].observation_dtype)
-                logits, memory = policies[seat].act(own, heads[seat], stored, first, memories[seat])
+                known = (own, heads[seat], stored, first, memories[seat])
+                logits, memory = policies[seat].act(*known, legal=legal[seat])
                 actions.append(choose(keys_act[seat], logits, legal[seat]))
                 remembered.append(memory)
             after = environment.step(key_step, state, jnp.stack(actions))

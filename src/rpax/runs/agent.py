@@ -10,6 +10,7 @@ from rpax.environments.protocol import Key
 from rpax.errors import InputError
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters
+from rpax.policies.external import asking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Agent:
             )
         # As arrays of the current precision: a float64 run's agent also acts where float64 is switched off.
         parameters = jax.tree.map(jnp.asarray, self.parameters)
-        logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations))
-        return categorical.probabilities(logits, legal)
+        allowed = None if legal is None else jnp.asarray(legal)
+        with asking():
+            logits = self.policy.logits(parameters, heads[seat], jnp.asarray(observations), legal=allowed)
+            return jax.block_until_ready(categorical.probabilities(logits, allowed))
 
     def act(
         self,

@@ -29,7 +29,7 @@ _STATE, _MANIFEST = "state.safetensors", "manifest.json"
 def save_checkpoint(folder: pathlib.Path, state: TrainState, update: int) -> pathlib.Path:
     """Write ``state`` as ``folder/update-XXXXXXXXX`` and drop all but the last ``KEPT`` checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"update-{update:09d}"
+    final = checkpoint_folder(folder, update)
     if final.exists():
         return final
     content = format_safetensors(flatten(state))
@@ -51,6 +51,11 @@ def save_checkpoint(folder: pathlib.Path, state: TrainState, update: int) -> pat
     return final
 
 
+def checkpoint_folder(folder: pathlib.Path, update: int) -> pathlib.Path:
+    """Where the checkpoint of an update is, if it is there."""
+    return folder / f"update-{update:09d}"
+
+
 def list_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
     """The whole checkpoints in ``folder``, oldest first."""
     return sorted(path for path in folder.glob("update-*") if path.is_dir())
@@ -64,6 +69,16 @@ def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, 
 
     Raises:
         InputError: a file is missing, damaged, of a newer format, or belongs to another kind of run.
+    """
+    arrays, update = read_arrays(path)
+    return unflatten(arrays, shape, f"checkpoint {path}"), update
+
+
+def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], int]:
+    """The arrays of a checkpoint as :func:`flatten` names them, and how many updates had been made.
+
+    Raises:
+        InputError: a file is missing, damaged, or of a newer format.
     """
     remedy = "remove it to go on from the one before"
     try:
@@ -85,7 +100,7 @@ def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, 
         arrays = parse_safetensors(content)
     except SafetensorError:
         raise InputError(f"checkpoint {path}: {_STATE} is no safetensors file; {remedy}") from None
-    return unflatten(arrays, shape, f"checkpoint {path}"), update
+    return arrays, update
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:

@@ -77,7 +77,8 @@ class TrainConfig:
     ] = None
     """In PAIRED: a separate antagonist, or the adversary itself."""
     victim: Annotated[str | None, _AGENT] = None
-    """The fixed victim of an attack: RUN:AGENT, RUN:SEED:AGENT, 'uniform', or probabilities '[0.5, 0.5]'."""
+    """The fixed victim of an attack: RUN:AGENT, RUN:SEED:AGENT or RUN:AGENT@UPDATE, a .safetensors file,
+    jaxmarl:FILE.safetensors, FILE.py:NAME, scripted:NAME, 'uniform', or probabilities '[0.5, 0.5]'."""
     partner: Annotated[str | None, _AGENT] = None
     """The fixed partner of `br`, given like --victim."""
 
@@ -181,6 +182,9 @@ class TrainConfig:
     """Updates between two lines of metrics."""
     checkpoint_minutes: float = 5.0
     """Minutes between two checkpoints."""
+    snapshots: int = 0
+    """How many policies of each base agent are kept on the way, evenly spaced, beside those of update 0; for agents
+    named RUN:AGENT@UPDATE."""
     evaluation_episodes: int = 1000
     """Episodes a pairing in the final evaluation, where returns cannot be computed exactly."""
     sinks: tuple[Literal["tensorboard", "wandb"], ...] = ()
@@ -257,7 +261,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "influence": ("shaped", "joint"),
     "precision": ("float32", "float64"),
 }
-_MOST_UNITS, _MOST_SEEDS = 65_536, 10_000
+_MOST_UNITS, _MOST_SEEDS, _MOST_SNAPSHOTS = 65_536, 10_000, 1000
 
 
 def _check(name: str, value: Any) -> None:
@@ -279,6 +283,8 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if whole and 0 <= value < 2**31 else f"{_WHOLE} of at least 0"
     if name in ("population", "evaluation_episodes"):  # one episode says nothing about how sure its return is
         return None if whole and 2 <= value < 2**31 else f"{_WHOLE} of at least 2"
+    if name == "snapshots":
+        return None if whole and 0 <= value <= _MOST_SNAPSHOTS else f"{_WHOLE} from 0 to {_MOST_SNAPSHOTS}"
     if name == "seed":
         return None if whole and 0 <= value < 2**32 else f"{_WHOLE} from 0 to 2³²−1"
     if name == "seeds":

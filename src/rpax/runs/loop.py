@@ -15,6 +15,7 @@ import numpy as np
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import NonFiniteError
 from rpax.objectives.plan import Pairing, distinct
+from rpax.policies.external import asking
 from rpax.runs.sinks import Row, Sink
 from rpax.training.problem import Problem, TrainState
 from rpax.training.trainer import Report, Trainer, learners_not_finite
@@ -55,6 +56,8 @@ class Loop:
         sinks: where lines of metrics go.
         checkpoint: saves a state at an update; ``None`` to keep nothing.
         checkpoint_minutes: between two checkpoints.
+        snapshot: keeps the policies of a state at an update; ``None`` to keep none.
+        snapshots: at which updates, ascending.
         minutes: time limit, or ``None``.
         on_progress: called with the update and the latest rows, for a progress bar.
         clock: seconds, injectable for tests.
@@ -69,6 +72,8 @@ class Loop:
     sinks: Sequence[Sink]
     checkpoint: Callable[[TrainState, int], object] | None = None
     checkpoint_minutes: float = 5.0
+    snapshot: Callable[[TrainState, int], object] | None = None
+    snapshots: Sequence[int] = ()
     minutes: float | None = None
     on_progress: Callable[[int, Sequence[Row]], None] = lambda update, rows: None
     clock: Callable[[], float] = time.monotonic
@@ -88,9 +93,12 @@ class Loop:
         reason: Reason = "finished"
         with interruptions() as interrupted:
             if self.update == 0:
+                self._keep_snapshot()
                 self._save()
             while self.update < self.until:
                 self._one_chunk()
+                # Before any checkpoint, which so says that all snapshots up to it are there.
+                self._keep_snapshot()
                 now = self.clock()
                 if interrupted.is_set():
                     reason = "interrupted"
@@ -107,9 +115,11 @@ class Loop:
     def _one_chunk(self) -> None:
         if self.between is not None:
             self.state = self.between(self.state, self.update)
-        following = min(self.until, (self.update // self.log_every + 1) * self.log_every)
-        self.state, report = self.trainer.advance(self.state, following - self.update)
-        report = jax.device_get(report)
+        next_line = (self.update // self.log_every + 1) * self.log_every
+        following = min(self.until, next_line, *(update for update in self.snapshots if update > self.update))
+        with asking():
+            self.state, report = self.trainer.advance(self.state, following - self.update)
+            report = jax.device_get(report)
         broken = learners_not_finite(report, self.trainer.seeds)
         if broken:
             agents = ", ".join(f"{name} (seed {seed})" for name, seed in broken)
@@ -126,6 +136,10 @@ class Loop:
             for sink in self.sinks:
                 sink.write(row)
         self.on_progress(self.update, rows)
+
+    def _keep_snapshot(self) -> None:
+        if self.snapshot is not None and self.update in self.snapshots:
+            self.snapshot(self.state, self.update)
 
     def _save(self) -> None:
         if self.checkpoint is not None:

@@ -75,6 +75,10 @@ def prepare(
         )
     if complete.influence == "joint" and not complete.exact:
         raise InputError("influence 'joint' is offered in exact mode only; add --exact or drop it")
+    if complete.snapshots and complete.snapshots >= (complete.updates or 0):
+        raise InputError(
+            f"snapshots {complete.snapshots} cannot be taken on the way of updates {complete.updates}; give fewer"
+        )
     if complete.outer_average and complete.exact:
         raise InputError("outer_average averages noise away, of which exact mode has none; drop one of them")
     objective, options = _resolve_objective(config, complete, objective)
@@ -227,7 +231,7 @@ def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[
     named = {name for name in _FIXED if getattr(config, name) is not None} | set(given)
     for name in objective.fixed:
         if name not in named:
-            remedy = f"give --{name} RUN:AGENT, 'uniform' or '[0.5, 0.5]'"
+            remedy = f"give --{name} RUN:AGENT, FILE.py:NAME, 'uniform' or '[0.5, 0.5]'"
             if name not in _FIXED:
                 remedy = f"call it victim or partner, or give it in Python as fixed={{'{name}': …}}"
             raise InputError(f"algorithm '{objective.name}' needs a fixed {name}; {remedy}")

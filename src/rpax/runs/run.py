@@ -61,33 +61,99 @@ class Run:
         trained = f"{self.objective.name} on {self.config.environment}"
         return f"<Run: {trained}, {seeds}, {self.status} at update {self.update}, {where}>"
 
-    def agent(self, name: str, seed: int | None = None) -> "Agent":
+    def agent(self, name: str, seed: int | None = None, update: "int | str | None" = None) -> "Agent":
         """A trained agent that can act.
 
         Args:
             name: as in the objective, for example ``victim`` or ``base_0``.
             seed: which seed's; the first by default.
+            update: as it was after this update, of which there is a snapshot (see the setting ``snapshots``) or still a
+                checkpoint; ``"first"`` for update 0; by default, and for ``"last"``, as it was when the run stopped.
 
         Raises:
-            InputError: there is no such agent or seed.
+            InputError: there is no such agent, seed or update.
         """
         seeds = self.config.seed_list
         seed = seeds[0] if seed is None else seed
-        where = f"run {self.path}" if self.path else "this run"
         if seed not in seeds:
-            raise InputError(f"{where} has no seed {seed}; it has {', '.join(map(str, seeds))}")
+            raise InputError(f"{self._called} has no seed {seed}; it has {', '.join(map(str, seeds))}")
         if name not in self.objective.agents:
-            raise InputError(f"{where} has no agent '{name}'; {suggestion(name, self.objective.agents)}")
+            raise InputError(f"{self._called} has no agent '{name}'; {suggestion(name, self.objective.agents)}")
+        if update in (None, "last"):
+            return self._last_agent(name, seed)
+        if isinstance(update, bool) or not (update == "first" or (isinstance(update, int) and update >= 0)):
+            raise InputError(f"update {shown(update)} is not allowed; give a whole number, 'first' or 'last'")
+        return self._earlier_agent(name, seed, update if isinstance(update, int) else 0)
+
+    def snapshots(self, name: str, seed: int | None = None) -> tuple[int, ...]:
+        """The updates whose policies of an agent are kept, the last one's included; what :meth:`agent` takes.
+
+        Args:
+            name: a base agent; of others only the last policy is kept.
+            seed: which seed's; the first by default.
+        """
+        seed = self.config.seed_list[0] if seed is None else seed
+        if self.path is None:
+            return (self.update,) if name in self.agents.get(seed, {}) else ()
+        from rpax.runs.snapshots import kept_updates, policy_file
+
+        directory = RunDirectory(self.path)
+        last = [self.update] if policy_file(directory, seed, name).is_file() else []
+        return tuple(sorted({*kept_updates(directory, seed, name), *last}))
+
+    @property
+    def _called(self) -> str:
+        return f"run {self.path}" if self.path else "this run"
+
+    def _last_agent(self, name: str, seed: int) -> "Agent":
         in_memory = self.agents.get(seed, {}).get(name)
         if in_memory is not None:
             return in_memory
         from rpax.policies.files import load_policy
         from rpax.runs.agent import Agent
+        from rpax.runs.snapshots import policy_file
 
-        if self.path is None or not (folder := RunDirectory(self.path).policies).is_dir():
-            raise InputError(f"{where} has no policies yet; finish it with `rpax resume`")
-        policy, parameters, _ = load_policy(folder / f"seed-{seed}" / f"{name}.safetensors")
+        if self.path is None or self.status == "unfinished":
+            raise InputError(f"{self._called} has no policies yet; finish it with `rpax resume`")
+        file = policy_file(RunDirectory(self.path), seed, name)
+        if name in self.objective.fixed and not file.is_file():
+            return self._function(name)
+        policy, parameters, _ = load_policy(file)
         return Agent(name, policy, parameters)
+
+    def _function(self, name: str) -> "Agent":
+        """A fixed agent that is a function, which no file of the run holds."""
+        from rpax.objectives.plan import make_plan
+        from rpax.policies.sources import find_agent
+        from rpax.runs.session import make_environment
+
+        source = getattr(self.config, name, None)
+        if source is None:
+            raise InputError(f"{self._called}: its {name} was an object in Python, which no file holds; use yours")
+        seats = make_plan(self.objective).seats_of(name)
+        return find_agent(source, make_environment(self.config), seats, name=name)
+
+    def _earlier_agent(self, name: str, seed: int, update: int) -> "Agent":
+        if name in self.objective.fixed:
+            raise InputError(f"{self._called}: '{name}' is fixed and the same in every update; leave @{update} out")
+        if self.path is None:
+            if update == self.update:
+                return self._last_agent(name, seed)
+            raise InputError(f"{self._called} has its last policies only; give out=… and snapshots=… to keep others")
+        from rpax.runs.snapshots import read_snapshot, readable_updates
+
+        directory = RunDirectory(self.path)
+        if update == self.update and self.status != "unfinished":
+            return self._last_agent(name, seed)
+        found = read_snapshot(directory, seed, self.config.seed_list.index(seed), name, update)
+        if found is not None:
+            return found
+        kept = sorted({*readable_updates(directory, seed, name), *self.snapshots(name, seed)})
+        there = f"of updates {', '.join(map(str, kept))}" if kept else "of none yet"
+        raise InputError(
+            f"{self._called} has no '{name}' of update {update}; it has policies {there} (train with --snapshots to "
+            "keep some on the way)"
+        )
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics, from the run directory where there is one."""
@@ -124,8 +190,8 @@ def train(
         algorithm: a catalogue name, a YAML file, or an :class:`rpax.Objective`.
         environment: a registered name, or what :func:`rpax.make` returned.
         out: the run directory to write; nothing is written where it is ``None``.
-        fixed: agents that never learn, by name: an agent of a run, a policy file, ``"uniform"`` or probabilities.
-            ``victim=`` and ``partner=`` are short for their entries.
+        fixed: agents that never learn, by name: an agent of a run, a policy file, a function, and more, see
+            :func:`rpax.policies.sources.find_agent`. ``victim=`` and ``partner=`` are short for their entries.
         progress: called after every chunk with the update, the last update, and the latest lines of metrics.
         **settings: the fields of :class:`~rpax.runs.config.TrainConfig`, for example ``seeds``, ``exact``,
             ``lookahead``. ``seeds`` is a number of consecutive seeds or a sequence of them.

@@ -1,7 +1,7 @@
 """One session of a run: build the problem, restore or start the state, loop, then write down what came out."""
 
 import dataclasses
-from collections.abc import Container, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from rpax.evaluation.results import Measured, SeedResult, evaluate_seed
 from rpax.evaluation.returns import make_sampler
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
+from rpax.policies.asked import is_asked
+from rpax.policies.external import asking
 from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
@@ -24,6 +26,7 @@ from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Between, Loop, ThinnedRows
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
+from rpax.runs.snapshots import policy_file, snapshot_updates
 from rpax.runs.traced_programs import TracedPrograms
 from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import make_problem
@@ -65,6 +68,7 @@ class Session:
     ) -> "Session":
         """A run at update 0. Fixed agents are copied into the run directory, which so depends on nothing else.
 
+        Functions cannot be; those that the configuration names are found again when the run goes on.
         Whatever is wrong with the input is found here, before anything is trained.
         """
         use_compilation_cache()
@@ -72,11 +76,14 @@ class Session:
             if directory is None:
                 raise InputError(f"sink {name} needs a run directory; give out=…")
             import_package(name)
+        if config.snapshots and directory is None:
+            raise InputError("snapshots need a run directory; give out=…")
         game = make_environment(config) if isinstance(environment, str) else environment
-        agents = resolve_fixed(config, objective, game, fixed, without=partners)
+        agents = resolve_fixed(config, objective, game, fixed, [n for n in objective.fixed if n not in partners])
         if directory is not None:
             for name, (policy, parameters) in agents.items():
-                save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
+                if not is_asked(policy):
+                    save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
         problem = make_problem(config, objective, game, agents, partners)
         # Of an environment that came as an object, it is not known how it was made.
         trainer = make_trainer(config, problem, keep_traced=isinstance(environment, str))
@@ -93,15 +100,21 @@ class Session:
         """A run from its last checkpoint, or from update 0 if it has none."""
         use_compilation_cache()
         game = make_environment(config)
-        agents = {}
+        agents, left = {}, []
         for name in (name for name in objective.fixed if name not in partners):
             file = directory.path / "fixed" / f"{name}.safetensors"
-            # A run that was stopped before its fixed agents were copied still knows where they came from.
+            # A run whose fixed agents were not copied, or not yet, still knows where they came from.
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
                 agents[name] = (policy, parameters)
+            elif getattr(config, name, None) is None:
+                raise InputError(
+                    f"run {directory.path} cannot go on: its {name} was an object in Python, which no file holds; "
+                    "train it anew, with a function that is named as FILE.py:NAME"
+                )
             else:
-                agents |= resolve_fixed(config, objective, game, {}, without=partners)
+                left.append(name)
+        agents |= resolve_fixed(config, objective, game, {}, left)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
         checkpoints = list_checkpoints(directory.checkpoints)
         if not checkpoints:
@@ -132,6 +145,8 @@ class Session:
             sinks=sinks,
             checkpoint=self._save_checkpoint if self.directory is not None else None,
             checkpoint_minutes=self.config.checkpoint_minutes,
+            snapshot=self._keep_snapshot,
+            snapshots=snapshot_updates(self.config.snapshots, until),
             minutes=self.config.minutes,
             on_progress=lambda update, rows: progress(update, until, rows),
             between=self.between,
@@ -166,6 +181,14 @@ class Session:
         assert self.directory is not None, "called with a run directory only"
         save_checkpoint(self.directory.checkpoints, state, update)
 
+    def _keep_snapshot(self, state: TrainState, update: int) -> None:
+        assert self.directory is not None, "whoever wants snapshots has a run directory"
+        for index, seed in enumerate(self.trainer.seeds):
+            for name, parameters in one_seed(state.base, index).items():
+                file = policy_file(self.directory, seed, name, update)
+                policy = self.trainer.problem.policies[name]
+                save_policy(file, policy, parameters, **_about(name, self.config, self.objective), update=str(update))
+
     def _finish(self, loop: Loop, status: str) -> Run:
         with self.trainer.precision_context():
             results, agents = self._evaluate(loop)
@@ -179,7 +202,8 @@ class Session:
     def _evaluate(self, loop: Loop) -> tuple[tuple[SeedResult, ...], dict[int, dict[str, Agent]]]:
         """Every seed's results and agents."""
         problem = self.trainer.problem
-        report = jax.device_get(self.trainer.report(loop.state))
+        with asking():
+            report = jax.device_get(self.trainer.report(loop.state))
         sample = make_sampler(problem, self.config.evaluation_episodes)
         results, agents = [], {}
         for index, seed in enumerate(self.trainer.seeds):
@@ -206,10 +230,16 @@ def write_run(run: Run, directory: RunDirectory) -> None:
     """Write a run's policies and results."""
     for seed, agents in run.agents.items():
         for name, agent in agents.items():
-            about = {"agent": name, "environment": run.config.environment, "algorithm": run.objective.name}
-            file = directory.policies / f"seed-{seed}" / f"{name}.safetensors"
-            save_policy(file, agent.policy, agent.parameters, **about)
+            if is_asked(agent.policy):
+                continue
+            about = _about(name, run.config, run.objective)
+            save_policy(policy_file(directory, seed, name), agent.policy, agent.parameters, **about)
     directory.write_json(directory.results, run.to_dict())
+
+
+def _about(name: str, config: TrainConfig, objective: Objective) -> dict[str, str]:
+    """What is written beside an agent's policy."""
+    return {"agent": name, "environment": config.environment, "algorithm": objective.name}
 
 
 def make_environment(config: TrainConfig) -> Environment:
@@ -232,12 +262,20 @@ def resolve_fixed(
     objective: Objective,
     game: Environment,
     given: Mapping[str, Any],
-    without: Container[str] = (),
+    names: Sequence[str] | None = None,
 ) -> "dict[str, tuple[AgentPolicy, Parameters]]":
-    """The fixed agents of an objective ``without`` some: those given as objects, else those the configuration names."""
+    """The fixed agents of an objective: those given as objects, else those the configuration names.
+
+    Args:
+        config: what names them.
+        objective: whose they are.
+        game: where they play.
+        given: objects, by name.
+        names: which of them are wanted; all by default.
+    """
     plan = make_plan(objective)
-    named = {name: getattr(config, name, None) for name in objective.fixed if name not in without}
-    sources = {name: given.get(name, source) for name, source in named.items()}
+    wanted = objective.fixed if names is None else names
+    sources = {name: given.get(name, getattr(config, name, None)) for name in wanted}
     return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
 
 

@@ -33,7 +33,17 @@ from rpax.training.trainer import Advance, Report
 #: What programs are made with. All that is computed comes from their files.
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxmarl")
 #: Settings of a run that its program does not depend on.
-_NOT_IN_PROGRAMS = ("updates", "seed", "seeds", "out", "sinks", "minutes", "checkpoint_minutes", "log_every")
+_NOT_IN_PROGRAMS = (
+    "updates",
+    "seed",
+    "seeds",
+    "out",
+    "sinks",
+    "minutes",
+    "checkpoint_minutes",
+    "log_every",
+    "snapshots",
+)
 #: Settings of JAX that say where something is kept or written, not what is computed.
 _NOT_IN_RESULTS = ("cache", "log", "dump", "traceback", "profiler")
 

@@ -231,8 +231,9 @@ def _act(
     for group, its, first_layer in zip(groups, seen, given, strict=True):
         memory = None if streams.memory is None else take_slots(streams.memory, group.slots, axis=0)
         first = take_slots((streams.first, streams.first), group.slots, axis=0)
+        allowed = None if legal is None else take_slots(legal, group.slots, axis=0)
         policy, own = policies[group.agent], parameters[group.agent]
-        of_group, memory = policy.act(own, group.head, its, first, memory, first_layer)
+        of_group, memory = policy.act(own, group.head, its, first, memory, first_layer, allowed)
         logits.append(of_group)
         carried.append(memory)
     actions = _draw(uniform, _of_seats(logits, groups), legal)

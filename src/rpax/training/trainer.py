@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Int
 from rpax.environments.tabular_game import TabularGame
 from rpax.objectives.plan import distinct
 from rpax.policies.agent import Parameters
+from rpax.policies.asked import is_called_back
 from rpax.training.exact_step import exact_step, returns_of
 from rpax.training.first_layers import has_room_for_first_layers
 from rpax.training.initial import initial_state
@@ -118,7 +119,9 @@ class Trainer:
         # Tables and the minibatches of PPO are too small to be worth dividing (docs/performance.md); a derivative by
         # autodiff would have to go through the exchanges.
         too_small = isinstance(self.problem.environment, TabularGame) or numbers.base_update == "ppo"
-        if too_small or numbers.manipulator_gradient == "autodiff":
+        # Functions that are called back take turns anyway, and a device that waits for its turn would hold up others.
+        takes_turns = any(map(is_called_back, self.problem.policies.values()))
+        if too_small or takes_turns or numbers.manipulator_gradient == "autodiff":
             return None
         rows = self.problem.plan.lookahead_pairings
         return mesh_for(numbers.envs, len(distinct(rows)), len(rows))
