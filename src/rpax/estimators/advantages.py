@@ -73,7 +73,10 @@ def normalize_pooled(
 def _normalize_counted(advantages: Any, epsilon: float, average: Callable[[Any], Any], counted: Any) -> Any:
     """The same over the entries that are there; where there are none, all stay 0."""
     sums, share = average(
-        (jax.tree.map(lambda a, there: jnp.mean(a * there), advantages, counted), jax.tree.map(jnp.mean, counted))
+        (
+            jax.tree.map(lambda a, there: jnp.mean(a * there), advantages, counted),
+            jax.tree.map(lambda a, there: jnp.mean(there, dtype=a.dtype), advantages, counted),
+        )
     )
     mean = jax.tree.map(lambda total, part: total / jnp.maximum(part, epsilon), sums, share)
     centred = jax.tree.map(lambda a, of_leaf, there: (a - of_leaf) * there, advantages, mean, counted)

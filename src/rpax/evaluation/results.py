@@ -183,6 +183,6 @@ def _pairings(problem: Problem, seed: int, measured: Measured, sample: Sampler) 
         key = jax.random.fold_in(key_data(seed), _EVALUATION_KEY)
         mean, half_width, played = sample(measured.parameters, key)
     return tuple(
-        PairingResult(pairing.seat_0, pairing.seat_1, (float(m[0]), float(m[1])), (float(w[0]), float(w[1])), played)
+        PairingResult(*pairing, (float(m[0]), float(m[1])), (float(w[0]), float(w[1])), played)
         for pairing, m, w in zip(problem.plan.reported_pairings, mean, half_width, strict=True)
     )

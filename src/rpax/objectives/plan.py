@@ -8,21 +8,34 @@ from rpax.objectives.edges import Objective, ObjectiveEdge
 
 
 class Pairing(NamedTuple):
-    """An ordered pair of agents that plays together.
-
-    Attributes:
-        seat_0: the agent in seat 0.
-        seat_1: the agent in seat 1.
-        mixed_with: in mixed-play, the agent with which both are mixed in an episode's beginning.
-    """
+    """An ordered pair of agents that plays together."""
 
     seat_0: str
     seat_1: str
-    mixed_with: str | None = None
 
-    def player(self, seat: int) -> str:
-        """The agent in a seat."""
-        return self.seat_1 if seat else self.seat_0
+    @property
+    def mixed_with(self) -> str | None:
+        """In mixed-play, the agent with which both are mixed in an episode's beginning."""
+        return None
+
+
+class MixedPairing(Pairing):
+    """A pairing whose episodes begin with a mixture; as a tuple it has the other agent as a third entry."""
+
+    __slots__ = ()
+
+    def __new__(cls, seat_0: str, seat_1: str, mixed_with: str) -> "MixedPairing":
+        """A pairing that differs from the one without a mixture."""
+        return tuple.__new__(cls, (seat_0, seat_1, mixed_with))
+
+    def __repr__(self) -> str:
+        """All three agents."""
+        return f"MixedPairing(seat_0={self.seat_0!r}, seat_1={self.seat_1!r}, mixed_with={self.mixed_with!r})"
+
+    @property
+    def mixed_with(self) -> str:
+        """The agent with which both are mixed."""
+        return tuple.__getitem__(self, 2)
 
 
 class Term(NamedTuple):
@@ -87,7 +100,7 @@ class Plan:
         return tuple(
             seat
             for seat in (0, 1)
-            if any(agent in (pairing.player(seat), pairing.mixed_with) for pairing in self.all_pairings)
+            if any(agent in (pairing[seat], pairing.mixed_with) for pairing in self.all_pairings)
         )
 
 
@@ -114,8 +127,10 @@ def _terms(edges: tuple[ObjectiveEdge, ...], index: dict[Pairing, int]) -> tuple
     terms = []
     for edge in edges:
         for seat in edge.seats:
-            first, second = (edge.beneficiary, edge.partner) if seat == 0 else (edge.partner, edge.beneficiary)
-            pairing = Pairing(first, second, edge.mixed_with)
+            players = (edge.beneficiary, edge.partner)
+            pairing = Pairing(*(players if seat == 0 else players[::-1]))
+            if edge.mixed_with is not None:
+                pairing = MixedPairing(*pairing, edge.mixed_with)
             number = index.setdefault(pairing, len(index))
             terms.append(Term(edge, number, actor_seat=edge.actor_seat(seat), beneficiary_seat=seat))
     return tuple(sorted(terms, key=lambda term: term.actor_seat))

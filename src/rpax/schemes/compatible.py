@@ -95,5 +95,5 @@ class MostCompatible:
         found: dict[str, list[float]] = {}
         for pairing, of_seats in zip(self.table.problem.plan.reported_pairings, returns, strict=True):
             seat = 0 if pairing.seat_0 == self.name else 1
-            found.setdefault(pairing.player(1 - seat), []).append(float(of_seats[seat]))
+            found.setdefault(pairing[1 - seat], []).append(float(of_seats[seat]))
         return {other: sum(its) / len(its) for other, its in found.items()}

@@ -69,8 +69,8 @@ def group_slots(pairings: Sequence[Pairing], policies: Mapping[str, AgentPolicy]
     groups: dict[tuple[str, str], list[Slot]] = {}
     for seat in (0, 1):
         for number, pairing in enumerate(pairings):
-            agent = pairing.player(seat)
-            groups.setdefault((agent, policies[agent].head_of_seat[seat]), []).append((seat, number))
+            head = policies[pairing[seat]].head_of_seat[seat]
+            groups.setdefault((pairing[seat], head), []).append((seat, number))
     return tuple(SlotGroup(agent, head, tuple(slots)) for (agent, head), slots in groups.items())
 
 
