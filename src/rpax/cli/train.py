@@ -21,6 +21,7 @@ class Command(TrainConfig):
       rpax train ad-rpg matrix/custom --payoffs '[[1, 0.9, 0], [0, -1, 1]]' --crossplay-weight 1
       rpax train ap-rpg matrix/figure-2 --victim runs/x:victim
       rpax train sp overcooked/cramped_room --option horizon=200
+      rpax train fcp hanabi/3x3 --population 8
       rpax train my-objective.yaml extensive/g2 --config settings.yaml --set lookahead=2
     """
 

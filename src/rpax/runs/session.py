@@ -29,7 +29,7 @@ from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_ro
 from rpax.runs.snapshots import policy_file, snapshot_updates
 from rpax.runs.traced_programs import TracedPrograms
 from rpax.training.problem import Problem, TrainState
-from rpax.training.setup import make_problem
+from rpax.training.setup import begins_in_its_only_state, make_problem
 from rpax.training.trainer import Trainer, one_seed
 
 if TYPE_CHECKING:
@@ -127,10 +127,12 @@ class Session:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before training begins."""
-        game = self.trainer.problem.environment
+        game, notes = self.trainer.problem.environment, []
         if self.config.symmetries and game.symmetries() is None:
-            return (f"no symmetries of '{game.name}' are known, so other-play is self-play here",)
-        return ()
+            notes.append(f"no symmetries of '{game.name}' are known, so other-play is self-play here")
+        if self.config.exploring_starts and begins_in_its_only_state(game):
+            notes.append(f"'{game.name}' has one state, so exploring starts change nothing")
+        return tuple(notes)
 
     def run(self, progress: Progress) -> Run:
         """Train to the end (or the time limit), then evaluate and write everything down."""

@@ -89,6 +89,11 @@ def _check_mixed_play(objective: Objective, policies: Mapping[str, AgentPolicy])
             )
 
 
+def begins_in_its_only_state(environment: Environment) -> bool:
+    """Whether there is nowhere else to begin, so that exploring starts change nothing."""
+    return isinstance(environment, TabularGame) and environment.is_normal_form
+
+
 def _training_game(config: "TrainConfig", environment: Environment) -> Environment | None:
     """What training plays, where that is not the environment itself."""
     symmetries = environment.symmetries() if config.symmetries else None
@@ -96,12 +101,13 @@ def _training_game(config: "TrainConfig", environment: Environment) -> Environme
         assert isinstance(environment, TabularGame), "checked before"
         return None if symmetries is None else averaged_over(environment, symmetries)
     game = environment
-    if config.exploring_starts and not environment.has_exploring_starts:
+    explores = config.exploring_starts and not begins_in_its_only_state(environment)
+    if explores and not environment.has_exploring_starts:
         game = ReachableStarts(game)
     if symmetries is not None:
         game = OtherPlay(game, symmetries)
-    if config.exploring_starts:
-        game = ExploringStarts(game, config.exploring_starts)
+    if explores:
+        game = ExploringStarts(game, config.exploring_starts or 0.0)
     return None if game is environment else game
 
 
@@ -110,7 +116,7 @@ def _check(config: "TrainConfig", objective: Objective, environment: Environment
         check_environment(environment)
     if config.exact and not isinstance(environment, TabularGame):
         raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
-    if config.exploring_starts and config.exact:
+    if config.exploring_starts and config.exact and not begins_in_its_only_state(environment):
         raise InputError("exact mode has no exploring starts; set exploring_starts to 0")
     for name in objective.fixed:
         if name not in fixed:
