@@ -85,7 +85,9 @@ def prepare(
     # What the algorithm does not take is not a setting of the run.
     complete = dataclasses.replace(complete, **dict.fromkeys(ALGORITHM_OPTIONS) | options)
     complete = _check_sampling(complete, config, objective)
-    if not in_stages(objective):
+    if in_stages(objective):
+        _check_no_fixed_agents(complete, objective, tuple(given))
+    else:
         _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
 
@@ -225,6 +227,11 @@ def _resolve_objective(
     takes = entry.options if entry else ()
     options = {option: getattr(complete, option) for option in takes} | explicit
     return algorithm(name, **options), options
+
+
+def _check_no_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:
+    for name in (*(f"--{name}" for name in _FIXED if getattr(config, name) is not None), *given):
+        raise InputError(f"algorithm '{objective.name}' trains its own partners; leave {name} out")
 
 
 def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:

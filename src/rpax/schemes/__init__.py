@@ -58,8 +58,6 @@ def begin(
         from rpax.runs.session import Session
 
         return Session.begin(config, objective, directory, environment=environment, fixed=fixed)
-    for name in fixed:
-        raise InputError(f"algorithm '{objective.name}' trains its own partners; leave {name} out")
     scheme = SCHEMES[objective.name](config)
     if directory is not None:
         stages = [{"folder": stage.folder or ".", "about": stage.about} for stage in scheme.stages]

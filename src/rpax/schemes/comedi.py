@@ -10,8 +10,15 @@ Source: Sarkar, Shih and Sadigh, "Diverse Conventions for Human-AI Collaboration
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rpax.objectives.catalogue import AlgorithmOptions, algorithm, compatible_conventions_edges
+from rpax.errors import InputError
+from rpax.objectives.catalogue import (
+    MEMORY_AND_MIXED_PLAY,
+    AlgorithmOptions,
+    algorithm,
+    compatible_conventions_edges,
+)
 from rpax.objectives.edges import Objective, ObjectiveEdge
+from rpax.runs.config import TrainConfig
 from rpax.schemes.stages import Finished, Scheme, Stage, stage_config, stage_seed
 
 if TYPE_CHECKING:
@@ -25,7 +32,16 @@ PARTNER = "partner"
 
 
 class CoMeDi(Scheme):
-    """Self-play, then one agent after the other that is pushed away from the most compatible earlier one."""
+    """Self-play, then one agent after the other that is pushed away from the most compatible earlier one.
+
+    Raises:
+        InputError: its agents would have a memory.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        if config.network == "gru" and config.mixed_play_weight:
+            raise InputError(MEMORY_AND_MIXED_PLAY)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ class SchemeSession:
     directory: RunDirectory | None
     environment: str | Environment
     _first: Session | None = None
-    _temporary: Any = None
+    _elsewhere: pathlib.Path | None = None
 
     @classmethod
     def begin(
@@ -56,7 +57,8 @@ class SchemeSession:
         if directory is None and config.sinks:
             raise InputError(f"sink {config.sinks[0]} needs a run directory; give out=…")
         session = cls(scheme, config, objective, directory, environment)
-        session._first = session._open(scheme.stages[0], {})
+        if directory is not None:
+            session._first = session._open(scheme.stages[0], {})
         return session
 
     @property
@@ -66,6 +68,14 @@ class SchemeSession:
 
     def run(self, progress: Progress) -> Run:
         """Train every stage that is not finished, within the time limit."""
+        if self.directory is not None:
+            return self._train(progress)
+        # What later stages need of earlier ones is read from their files.
+        with tempfile.TemporaryDirectory(prefix="rpax-") as folder:
+            self._elsewhere = pathlib.Path(folder)
+            return self._train(progress)
+
+    def _train(self, progress: Progress) -> Run:
         started, finished = time.monotonic(), {}
         stages = self.scheme.stages
         whole = sum(stage.config.updates or 0 for stage in stages)
@@ -100,15 +110,11 @@ class SchemeSession:
         return session
 
     def _directory_of(self, stage: Stage) -> RunDirectory | None:
-        """The stage's run directory, made if it is not there; a temporary one for what others need of it."""
-        if self.directory is None:
-            if not stage.folder:
-                return None
-            self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="rpax-")
-            place = RunDirectory(self._temporary.name)
-        else:
-            place = self.directory
-        path = place.path / stage.folder
+        """The stage's run directory, made if it is not there; ``None`` for a last stage that is not to be written."""
+        place = self._elsewhere if self.directory is None else self.directory.path
+        if place is None or (self.directory is None and not stage.folder):
+            return None
+        path = place / stage.folder
         if RunDirectory(path).config.is_file():
             return RunDirectory(path)
         return RunDirectory.create(path, stage.config, stage.objective)

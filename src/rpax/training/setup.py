@@ -13,6 +13,7 @@ from rpax.environments.reachable import ReachableStarts
 from rpax.environments.symmetries import OtherPlay, averaged_over
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
+from rpax.objectives.catalogue import MEMORY_AND_MIXED_PLAY
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
 from rpax.objectives.sampling import weighted
@@ -83,10 +84,7 @@ def make_problem(
 def _check_mixed_play(objective: Objective, policies: Mapping[str, AgentPolicy]) -> None:
     for edge in objective.edges:
         if edge.mixed_with and (policies[edge.learner].memory_units or policies[edge.mixed_with].memory_units):
-            raise InputError(
-                "mixed-play needs agents without memory, which would have to remember what another agent did as their "
-                "own; use network mlp or cnn, or give --mixed-play-weight 0"
-            )
+            raise InputError(MEMORY_AND_MIXED_PLAY)
 
 
 def begins_in_its_only_state(environment: Environment) -> bool:
