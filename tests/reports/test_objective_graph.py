@@ -92,7 +92,7 @@ def test_the_text_lists_the_pairings():
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_text_says_whether_rationality_is_preserved(name):
     second_line = printed(algorithm(name)).splitlines()[1]
-    rational = name in {"sp", "br"} or name.endswith("-rpg")
+    rational = name in {"sp", "br", "sp-sweep", "sp-augmented", "other-play", "fcp"} or name.endswith("-rpg")
     assert second_line.startswith("rational: " if rational else "may self-sabotage: ")
 
 

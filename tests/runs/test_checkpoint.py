@@ -30,6 +30,7 @@ def some_state(seed: int = 0) -> TrainState:
         outer_gradients={},
         key=draw.integers(0, 2**32, size=(2, 2), dtype=np.uint32),
         update=np.array([7, 7], np.int32),
+        partners={"partner": {"shared": draw.normal(size=(2, 3))}},
     )
 
 

@@ -32,7 +32,8 @@ from rpax.training.setup import make_problem
 
 def shipped(algorithm_name: str, environment: str, **values: object) -> TrainConfig:
     """A configuration that gives no more than it must."""
-    fixed = dict.fromkeys(algorithm(algorithm_name).fixed, "uniform")
+    in_stages = ALGORITHMS[algorithm_name].in_stages
+    fixed = {} if in_stages else dict.fromkeys(algorithm(algorithm_name).fixed, "uniform")
     needed: dict[str, object] = {
         "matrix/custom": {"payoffs": [[1, 0], [0, 1]]},
         "overcooked/custom": {"environment_options": {"layout": "WPXW\nOA W\nW AW\nWBWW"}},

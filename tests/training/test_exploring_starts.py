@@ -107,9 +107,8 @@ def test_training_has_exploring_starts_and_the_final_evaluation_has_none(lottery
     assert tuple(pairing.returns) == (0.0, 0.0)
 
 
-def test_an_environment_without_them_is_refused():
-    for algorithm, environment, settings in (("sp", "storm", {}), ("at-rpg", "matrix/figure-2", {"exact": True})):
-        with pytest.raises(InputError, match="has no exploring starts; set exploring_starts to 0"):
-            rpax.train(algorithm, environment, exploring_starts=0.5, **settings)
+def test_exact_mode_has_none():
+    with pytest.raises(InputError, match="exact mode has no exploring starts; set exploring_starts to 0"):
+        rpax.train("at-rpg", "extensive/g2", exploring_starts=0.5, exact=True)
     with pytest.raises(NotImplementedError, match="'storm' has no exploring starts"):
         rpax.make("storm").exploring_reset(jax.random.key(0))

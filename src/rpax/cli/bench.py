@@ -158,11 +158,13 @@ class Command:
         return [self._prepare(*case) for case in itertools.product(self.lookahead, self.envs, gradients)]
 
     def _prepare(self, lookahead: int, envs: int, gradient: Any) -> "tuple[TrainConfig, Objective]":
-        from rpax.objectives.catalogue import ALGORITHMS, ALIASES
+        from rpax.objectives.catalogue import find_algorithm
         from rpax.objectives.files import load_objective
         from rpax.runs.prepare import prepare
 
-        entry = ALGORITHMS.get(ALIASES.get(self.algorithm, self.algorithm))
+        entry = find_algorithm(self.algorithm)
+        if entry and entry.in_stages:
+            raise InputError(f"algorithm '{entry.name}' is trained in stages; measure one of them, like sp or br")
         objective = load_objective(self.algorithm) if self.algorithm.endswith((".yaml", ".yml")) else None
         fixed = objective.fixed if objective else ()
         needs = [*fixed, *(name for name in ("victim", "partner") if entry and self._takes(entry, name))]

@@ -41,6 +41,10 @@ class Command:
     """Weight of the victim's (protagonist's) self-play in its own objective, in AT and PAIRED."""
     antagonist: Literal["separate", "adversary"] | None = None
     """In PAIRED: a separate antagonist, or the adversary itself."""
+    mixed_play_weight: float | None = None
+    """β of CoMeDi, how much mixed-play counts."""
+    entropies: tuple[float, ...] | None = None
+    """The entropy bonuses of sp-sweep."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the objective as one JSON document on stdout."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -51,9 +55,9 @@ class Command:
         from rpax.errors import InputError
         from rpax.objectives.catalogue import algorithm
         from rpax.objectives.files import load_objective, objective_to_dict
+        from rpax.runs.prepare import ALGORITHM_OPTIONS
 
-        names = ("population", "partner_play", "crossplay_weight", "sides", "victim_self_play", "antagonist")
-        options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        options = {name: getattr(self, name) for name in ALGORITHM_OPTIONS if getattr(self, name) is not None}
         if self.algorithm.endswith((".yaml", ".yml")):
             if options:
                 raise InputError(f"{next(iter(options))} varies catalogue algorithms; write it into {self.algorithm}")

@@ -21,6 +21,7 @@ class Command(TrainConfig):
       rpax train ad-rpg matrix/custom --payoffs '[[1, 0.9, 0], [0, -1, 1]]' --crossplay-weight 1
       rpax train ap-rpg matrix/figure-2 --victim runs/x:victim
       rpax train sp overcooked/cramped_room --option horizon=200
+      rpax train fcp hanabi/3x3 --population 8
       rpax train my-objective.yaml extensive/g2 --config settings.yaml --set lookahead=2
     """
 
@@ -79,11 +80,12 @@ class Command(TrainConfig):
         out = self.out or default_directory(config.algorithm, config.environment)
         directory = RunDirectory.create(out, config, objective)
         with directory.discarded_if_untrained():
-            from rpax.runs.session import Session
+            from rpax.schemes import begin
 
-            session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
+            session = begin(config, objective, directory, environment=config.environment, fixed={})
             # Not before: whether the fixed agents fit is known only now.
-            say(f"run directory: {directory.path}", quiet=self.quiet)
+            for note in (f"run directory: {directory.path}", *session.notes):
+                say(note, quiet=self.quiet)
             with progress_bar(f"{objective.name} on {config.environment}", quiet=self.quiet) as progress:
                 run = session.run(progress)
         if self.json:

@@ -1,8 +1,8 @@
 """The two-seat environment protocol: what a game must provide to be trained on.
 
 Everything is written for one stream and batched by the caller (``jax.vmap``), pure and jittable. A new environment
-subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``; masks, a picture and exploring starts
-are optional.
+subclasses :class:`Environment` and fills in ``reset``, ``step`` and ``observe``; masks, a picture, exploring starts and
+symmetries are optional.
 """
 
 import abc
@@ -25,6 +25,7 @@ from rpax.errors import InputError, shown
 
 if TYPE_CHECKING:
     from rpax.environments.encoding import Encoding
+    from rpax.environments.symmetries import Symmetries
 
 #: A PyTree of arrays that describes one game in progress; its structure is the environment's own affair.
 State = Any
@@ -128,6 +129,10 @@ class Environment(abc.ABC):
 
     def legal_actions(self, state: State) -> tuple[Bool[Array, " actions_0"], Bool[Array, " actions_1"]] | None:
         """The actions each seat may take in ``state``; ``None`` where all are always legal."""
+        return None
+
+    def symmetries(self) -> "Symmetries | None":
+        """Relabellings of what seat 1 sees and does that leave the game as it is; ``None`` where none are known."""
         return None
 
     def step_and_reset(self, key: Key, state: State, actions: Int[Array, "2"]) -> tuple[Transition, State]:

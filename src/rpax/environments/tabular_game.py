@@ -4,7 +4,7 @@ Normal-form games have one state; the extensive-form games have a few. The table
 sampled training plays and the model from which exact returns, exact gradients and rationality gaps are computed.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,9 @@ from jaxtyping import Array, Int
 
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
 from rpax.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from rpax.environments.symmetries import Symmetries
 
 #: ``next_state`` of a move that ends the episode.
 END = -1
@@ -114,6 +117,12 @@ class TabularGame(Environment):
         """Both seats see the state, one-hot."""
         one_hot = (jnp.arange(self.num_states) == state.number).astype(jnp.float32)
         return one_hot, one_hot
+
+    def symmetries(self) -> "Symmetries | None":
+        """Those of a normal-form game's payoffs; of longer games none are looked for."""
+        from rpax.environments.symmetries import payoff_symmetries
+
+        return payoff_symmetries(self.payoffs[0]) if self.is_normal_form else None
 
     def render(self, state: TabularState) -> np.ndarray:
         """The payoff table of the current state; see :func:`rpax.reports.payoff_table.draw_payoff_table`."""

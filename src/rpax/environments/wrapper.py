@@ -1,10 +1,14 @@
 """An environment around another one."""
 
 import functools
+from typing import TYPE_CHECKING
 
 from jaxtyping import Array, Bool, Int, Shaped
 
 from rpax.environments.protocol import Environment, Key, Rules, State, Transition
+
+if TYPE_CHECKING:
+    from rpax.environments.symmetries import Symmetries
 
 
 class WrappedEnvironment(Environment):
@@ -37,6 +41,10 @@ class WrappedEnvironment(Environment):
     def has_exploring_starts(self) -> bool:
         """Whether the environment has them."""
         return self._environment.has_exploring_starts
+
+    def symmetries(self) -> "Symmetries | None":
+        """The environment's own."""
+        return self._environment.symmetries()
 
     def step(self, key: Key, state: State, actions: Int[Array, "2"]) -> Transition:
         """One simultaneous move of both seats."""

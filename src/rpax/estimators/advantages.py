@@ -47,7 +47,10 @@ def _discount(a_tp1: Array, delta_t: Array, factor_t: Array) -> tuple[Array, Arr
 
 
 def normalize_pooled(
-    advantages: Any, epsilon: float = 1e-8, average: Callable[[Any], Any] = lambda means: means
+    advantages: Any,
+    epsilon: float = 1e-8,
+    average: Callable[[Any], Any] = lambda means: means,
+    counted: Any = None,
 ) -> Any:
     """(A − mean) / (std + ε) over all entries: every training partner of one agent together (paper, App. E.1).
 
@@ -57,8 +60,26 @@ def normalize_pooled(
         advantages: of one agent, or a dict of several agents' (each normalised by itself).
         epsilon: ε.
         average: the mean over what ``advantages`` is a part of, given the means of the part.
+        counted: which entries are there at all, like ``advantages``; the others stay 0.
     """
+    if counted is not None:
+        return _normalize_counted(advantages, epsilon, average, counted)
     mean = average(jax.tree.map(jnp.mean, advantages))
     centred = jax.tree.map(jnp.subtract, advantages, mean)
     variance = average(jax.tree.map(lambda leaf: jnp.mean(jnp.square(leaf)), centred))
+    return jax.tree.map(lambda leaf, of_leaf: leaf / (jnp.sqrt(of_leaf) + epsilon), centred, variance)
+
+
+def _normalize_counted(advantages: Any, epsilon: float, average: Callable[[Any], Any], counted: Any) -> Any:
+    """The same over the entries that are there; where there are none, all stay 0."""
+    sums, share = average(
+        (
+            jax.tree.map(lambda a, there: jnp.mean(a * there), advantages, counted),
+            jax.tree.map(lambda a, there: jnp.mean(there, dtype=a.dtype), advantages, counted),
+        )
+    )
+    mean = jax.tree.map(lambda total, part: total / jnp.maximum(part, epsilon), sums, share)
+    centred = jax.tree.map(lambda a, of_leaf, there: (a - of_leaf) * there, advantages, mean, counted)
+    squares = average(jax.tree.map(lambda leaf: jnp.mean(jnp.square(leaf)), centred))
+    variance = jax.tree.map(lambda total, part: total / jnp.maximum(part, epsilon), squares, share)
     return jax.tree.map(lambda leaf, of_leaf: leaf / (jnp.sqrt(of_leaf) + epsilon), centred, variance)

@@ -184,5 +184,5 @@ def _pairings(problem: Problem, seed: int, measured: Measured, sample: Sampler) 
         mean, half_width, played = sample(measured.parameters, key)
     return tuple(
         PairingResult(*pairing, (float(m[0]), float(m[1])), (float(w[0]), float(w[1])), played)
-        for pairing, m, w in zip(problem.plan.all_pairings, mean, half_width, strict=True)
+        for pairing, m, w in zip(problem.plan.reported_pairings, mean, half_width, strict=True)
     )

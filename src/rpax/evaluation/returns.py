@@ -43,7 +43,7 @@ def make_sampler(problem: Problem, episodes: int) -> Sampler:
 
     Compiled once, for any parameters of the problem's agents. An episode that outlasts the horizon is cut there.
     """
-    play = make_player(problem.stage, problem.players, problem.plan.all_pairings, episodes)
+    play = make_player(problem.stage, problem.players, problem.plan.reported_pairings, episodes)
 
     def sample(parameters: Mapping[str, Parameters], key: Key) -> SampledReturns:
         returns = play({**parameters, **problem.fixed}, key)

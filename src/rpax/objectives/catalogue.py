@@ -6,7 +6,7 @@ and antagonist: seat 0, adversary: seat 1). The agents of ``sp``, ``ad`` and ``a
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from rpax.errors import InputError, shown, suggestion
@@ -23,10 +23,12 @@ class AlgorithmOptions:
     Attributes:
         partner_play: ε, the weight of each evaluation partner in a base agent's own objective.
         crossplay_weight: λ, how strongly agents of AD are pushed apart in cross-play.
-        population: N, the number of base agents of AD.
+        population: N, the number of base agents of AD and of CoMeDi, and of the partners' self-play seeds in FCP.
         sides: play every edge from both seats, or give each role its own seat.
         victim_self_play: weight of the victim's (protagonist's) self-play in its own objective, in AT and PAIRED.
         antagonist: in PAIRED, a separate agent, or the adversary itself.
+        mixed_play_weight: how much mixed-play counts in CoMeDi.
+        entropies: the coefficients of the entropy bonus in a sweep of self-play.
     """
 
     partner_play: float = 0.1
@@ -35,16 +37,29 @@ class AlgorithmOptions:
     sides: Sides = "both"
     victim_self_play: float = 0.0
     antagonist: Antagonist = "separate"
+    mixed_play_weight: float = 0.5
+    entropies: tuple[float, ...] = (0.01, 0.05, 0.1)
 
     def __post_init__(self) -> None:
         _check_number("partner_play", self.partner_play, 0, 1, "a weight ε with 0 <= ε < 1")
         _check_number("crossplay_weight", self.crossplay_weight, 0, math.inf, "a weight λ >= 0, 0.25 in the paper")
         _check_number("victim_self_play", self.victim_self_play, 0, 1, "a weight with 0 <= weight < 1")
+        _check_number("mixed_play_weight", self.mixed_play_weight, 0, math.inf, "a weight β >= 0")
+        self._check_entropies()
         if isinstance(self.population, bool) or not isinstance(self.population, int) or self.population < 2:
             raise InputError(f"population {shown(self.population)} must be a whole number of at least 2 base agents")
         for name, allowed in (("sides", ("single", "both")), ("antagonist", ("separate", "adversary"))):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {shown(getattr(self, name))} is unknown; use {' or '.join(allowed)}")
+
+    def _check_entropies(self) -> None:
+        if not isinstance(self.entropies, list | tuple) or not self.entropies:
+            raise InputError(f"entropies {shown(self.entropies)} is no list; give coefficients like 0.01 0.05 0.1")
+        object.__setattr__(self, "entropies", tuple(self.entropies))
+        for entropy in self.entropies:
+            _check_number("entropies", entropy, 0, math.inf, "coefficients of at least 0")
+        if len({f"{entropy:g}" for entropy in self.entropies}) < len(self.entropies):
+            raise InputError(f"entropies {shown(list(self.entropies))} has one twice; give different coefficients")
 
 
 def _check_number(name: str, value: object, low: float, high: float, rule: str) -> None:
@@ -57,12 +72,18 @@ AgentsAndEdges = tuple[dict[str, Role], list[ObjectiveEdge]]
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """A catalogue entry: what it does in a line, the options it takes, and how its objective is built."""
+    """A catalogue entry: what it does in a line, the options it takes, and how its objective is built.
+
+    ``settings`` are those of a run that make it what it is, where no others are asked for. What is ``in_stages`` is
+    trained as :mod:`rpax.schemes` says; its objective then says what comes out.
+    """
 
     name: str
     summary: str
     options: tuple[str, ...]
     build: Callable[[AlgorithmOptions], AgentsAndEdges]
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    in_stages: bool = False
 
 
 def _remaining(options: AlgorithmOptions, partners: int) -> float:
@@ -225,6 +246,50 @@ def _rational_adversarial_diversity(options: AlgorithmOptions) -> AgentsAndEdges
     return agents, _drop_empty(edges)
 
 
+def _entropy_sweep(options: AlgorithmOptions) -> AgentsAndEdges:
+    """An agent for each entropy bonus, each learning with itself."""
+    names = [f"base_{i}" for i in range(len(options.entropies))]
+    return dict.fromkeys(names, "base"), _drop_empty([(name, name, name, 1.0, BOTH_SEATS) for name in names])
+
+
+#: The checkpoints of each self-play seed that FCP's agent plays with.
+SKILLS = ("first", "half", "last")
+
+
+def _fictitious_co_play(options: AlgorithmOptions) -> AgentsAndEdges:
+    partners = [f"partner_{i}_{skill}" for i in range(options.population) for skill in SKILLS]
+    edges = [("base_0", "base_0", partner, 1 / len(partners), BOTH_SEATS) for partner in partners]
+    return {"base_0": "base", **dict.fromkeys(partners, "fixed")}, _drop_empty(edges)
+
+
+#: Why mixed-play is refused to agents that remember.
+MEMORY_AND_MIXED_PLAY = (
+    "mixed-play needs agents without memory, which would have to remember what another agent did as their own; use "
+    "network mlp or cnn, or give --mixed-play-weight 0"
+)
+
+
+def compatible_conventions_edges(name: str, earlier: str, options: AlgorithmOptions) -> list[ObjectiveEdge]:
+    """What CoMeDi adds to an agent's self-play for the earlier agent that it is most compatible with."""
+    return _drop_empty(
+        [
+            (name, name, earlier, -options.crossplay_weight, BOTH_SEATS),
+            (name, name, name, options.mixed_play_weight, BOTH_SEATS, None, earlier),
+        ]
+    )
+
+
+def _diverse_conventions(options: AlgorithmOptions) -> AgentsAndEdges:
+    """What every agent of CoMeDi may learn from; of the earlier agents one counts at a time."""
+    agents: dict[str, Role] = {f"base_{i}": "base" for i in range(options.population)}
+    edges: list[ObjectiveEdge] = []
+    for i, name in enumerate(agents):
+        edges += _drop_empty([(name, name, name, 1.0, BOTH_SEATS)])
+        for j in range(i):
+            edges += compatible_conventions_edges(name, f"base_{j}", options)
+    return agents, edges
+
+
 _PAIRED = ("sides", "victim_self_play", "antagonist")
 ALGORITHMS: dict[str, Algorithm] = {
     entry.name: entry
@@ -265,9 +330,51 @@ ALGORITHMS: dict[str, Algorithm] = {
             ("population", "crossplay_weight", "partner_play"),
             _rational_adversarial_diversity,
         ),
+        Algorithm(
+            "sp-sweep",
+            "self-play at several entropy bonuses, one after the other",
+            ("entropies",),
+            _entropy_sweep,
+            in_stages=True,
+        ),
+        Algorithm(
+            "sp-augmented",
+            "self-play whose episodes also begin in states that play can reach",
+            (),
+            _self_play,
+            settings={"exploring_starts": 0.5},
+        ),
+        Algorithm(
+            "other-play",
+            "self-play averaged over the game's symmetries",
+            (),
+            _self_play,
+            settings={"symmetries": True},
+        ),
+        Algorithm(
+            "fcp",
+            "fictitious co-play: best response to self-play agents and their earlier selves",
+            ("population",),
+            _fictitious_co_play,
+            settings={"population": 4},
+            in_stages=True,
+        ),
+        Algorithm(
+            "comedi",
+            "conventions one after the other, each unlike the earlier ones (CoMeDi)",
+            ("population", "crossplay_weight", "mixed_play_weight"),
+            _diverse_conventions,
+            settings={"population": 3},
+            in_stages=True,
+        ),
     )
 }
 ALIASES = {"xpd": "ad", "xpd-rpg": "ad-rpg"}
+
+
+def find_algorithm(name: object) -> Algorithm | None:
+    """The catalogue's entry for a name or an alias, if there is one."""
+    return ALGORITHMS.get(ALIASES.get(name, name)) if isinstance(name, str) else None
 
 
 def algorithm(name: str, **options: object) -> Objective:
@@ -284,7 +391,7 @@ def algorithm(name: str, **options: object) -> Objective:
     >>> [str(edge) for edge in algorithm("ap").edges]
     ["'adversary: U_victim(victim, adversary) : -1'"]
     """
-    entry = ALGORITHMS.get(ALIASES.get(name, name)) if isinstance(name, str) else None
+    entry = find_algorithm(name)
     if entry is None:
         raise InputError(f"algorithm {shown(name)} is unknown; {suggestion(str(name), [*ALGORITHMS, *ALIASES])}")
     for option in options:
@@ -292,5 +399,6 @@ def algorithm(name: str, **options: object) -> Objective:
             takes = f"it takes {', '.join(entry.options)}" if entry.options else "it takes none"
             hint = "its agents always play both seats; leave it out" if option == "sides" else takes
             raise InputError(f"algorithm '{entry.name}' has no option '{option}'; {hint}")
-    agents, edges = entry.build(AlgorithmOptions(**options))  # type: ignore[arg-type]  # checked in __post_init__
+    own = {option: value for option, value in entry.settings.items() if option in entry.options}
+    agents, edges = entry.build(AlgorithmOptions(**own | options))  # type: ignore[arg-type]  # checked in __post_init__
     return Objective(agents=agents, edges=edges, name=entry.name, recipe=Recipe(entry.name, dict(options)))

@@ -21,6 +21,8 @@ from rpax.errors import InputError, shown, suggestion
 Role = Literal["base", "manipulator", "fixed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 BOTH_SEATS = (0, 1)
+_OPTIONAL = ("shapes", "mixed_with")
+_NAMES = ("learner", "beneficiary", "partner", *_OPTIONAL)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -35,6 +37,8 @@ class ObjectiveEdge:
         weight: multiplies the return; negative makes the learner minimise it. Finite and not 0.
         seats: the beneficiary's seats; ``(0, 1)`` means the edge is there once for each order.
         shapes: for a manipulator's edge, the base agent through whose lookahead it differentiates.
+        mixed_with: makes self-play *mixed-play*: each episode's beginning, until a uniformly random step, is played by
+            the learner and this agent, mixed anew in every step, and only the return from there on counts.
     """
 
     learner: str
@@ -43,10 +47,11 @@ class ObjectiveEdge:
     weight: float = 1.0
     seats: tuple[int, ...] = BOTH_SEATS
     shapes: str | None = None
+    mixed_with: str | None = None
 
     def __post_init__(self) -> None:
-        for part in ("learner", "beneficiary", "partner", "shapes"):
-            if not isinstance(getattr(self, part), str) and not (part == "shapes" and self.shapes is None):
+        for part in _NAMES:
+            if not isinstance(getattr(self, part), str) and not (part in _OPTIONAL and getattr(self, part) is None):
                 raise InputError(
                     f"edge {self}: {part} {shown(getattr(self, part))} is not a name; give an agent's name"
                 )
@@ -73,6 +78,7 @@ class ObjectiveEdge:
 
     def __str__(self) -> str:
         shaping = f" (shapes {self.shapes})" if self.shapes else ""
+        shaping += f" (mixed with {self.mixed_with})" if self.mixed_with else ""
         weight = f"{self.weight:+g}" if isinstance(self.weight, float) else shown(self.weight)
         text = f"'{self.learner}: U_{self.beneficiary}({self.beneficiary}, {self.partner}) : {weight}'{shaping}"
         return " ".join(text.split())
@@ -194,9 +200,9 @@ class Objective:
 
     def _rules(self, edge: ObjectiveEdge) -> Iterator[tuple[bool, str]]:
         """Every rule with its complaint; later ones may rely on earlier ones."""
-        for part in ("learner", "beneficiary", "partner", "shapes"):
+        for part in _NAMES:
             name = getattr(edge, part)
-            known = name in self.agents or (part == "shapes" and name is None)
+            known = name in self.agents or (part in _OPTIONAL and name is None)
             yield known, f"{part} {shown(name)} is not an agent; {suggestion(str(name), self.agents)}"
         role = self.agents[edge.learner]
         yield role != "fixed", f"'{edge.learner}' is fixed and cannot learn; give it the role 'base'"
@@ -211,10 +217,16 @@ class Objective:
         )
         serves = self.agents[edge.beneficiary] != "manipulator"
         yield serves, f"a manipulator's return is nobody's goal; make '{edge.learner}' the beneficiary"
+        if edge.mixed_with is not None:
+            itself = set(players) == {edge.learner} and edge.mixed_with != edge.learner
+            yield itself, "mixed-play is self-play after a mixture with another agent; make the learner both players"
+            given = self.agents[edge.mixed_with] != "manipulator"
+            yield given, f"'{edge.mixed_with}' is a manipulator; mix with a base agent or a fixed one"
 
     def _manipulator_rules(self, edge: ObjectiveEdge) -> Iterator[tuple[bool, str]]:
         players = (edge.beneficiary, edge.partner)
         yield edge.shapes is not None, "a manipulator acts through a base agent; add shapes=… naming it"
+        yield edge.mixed_with is None, "only a base agent learns from mixed-play; drop mixed_with"
         role = self.agents[str(edge.shapes)]
         yield role == "base", f"shapes '{edge.shapes}' is {role}; only a base agent can be shaped"
         shaped_plays = edge.shapes in players
@@ -226,7 +238,7 @@ class Objective:
         seen: dict[tuple, ObjectiveEdge] = {}
         for edge in self.edges:
             for seat in edge.seats:
-                key = (edge.learner, edge.beneficiary, edge.partner, edge.shapes, seat)
+                key = (edge.learner, edge.beneficiary, edge.partner, edge.shapes, edge.mixed_with, seat)
                 if key in seen:
                     raise InputError(
                         f"edge {edge}: it is there twice for seat {seat}; add the two weights into one edge"
@@ -258,7 +270,7 @@ class Objective:
                     raise InputError(
                         f"edge {edge}: '{edge.partner}' shapes another agent; pair '{base}' with its own one"
                     )
-        playing = {name for edge in self.edges for name in (edge.beneficiary, edge.partner)}
+        playing = {name for edge in self.edges for name in (edge.beneficiary, edge.partner, edge.mixed_with)}
         for fixed in self.fixed:
             if fixed not in playing:
                 raise InputError(f"fixed agent '{fixed}' plays in no edge; remove it")

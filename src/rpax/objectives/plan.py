@@ -13,6 +13,30 @@ class Pairing(NamedTuple):
     seat_0: str
     seat_1: str
 
+    @property
+    def mixed_with(self) -> str | None:
+        """In mixed-play, the agent with which both are mixed in an episode's beginning."""
+        return None
+
+
+class MixedPairing(Pairing):
+    """A pairing whose episodes begin with a mixture; as a tuple it has the other agent as a third entry."""
+
+    __slots__ = ()
+
+    def __new__(cls, seat_0: str, seat_1: str, mixed_with: str) -> "MixedPairing":
+        """A pairing that differs from the one without a mixture."""
+        return tuple.__new__(cls, (seat_0, seat_1, mixed_with))
+
+    def __repr__(self) -> str:
+        """All three agents."""
+        return f"MixedPairing(seat_0={self.seat_0!r}, seat_1={self.seat_1!r}, mixed_with={self.mixed_with!r})"
+
+    @property
+    def mixed_with(self) -> str:
+        """The agent with which both are mixed."""
+        return tuple.__getitem__(self, 2)
+
 
 class Term(NamedTuple):
     """One edge with its beneficiary in one seat.
@@ -66,9 +90,18 @@ class Plan:
         """Every distinct ordered pairing; one critic belongs to each."""
         return distinct((*self.lookahead_pairings, *self.outer_pairings))
 
+    @property
+    def reported_pairings(self) -> tuple[Pairing, ...]:
+        """Those of which returns are reported: mixed-play is a way to train only."""
+        return tuple(pairing for pairing in self.all_pairings if pairing.mixed_with is None)
+
     def seats_of(self, agent: str) -> tuple[int, ...]:
         """The seats in which ``agent`` ever plays."""
-        return tuple(seat for seat in (0, 1) if any(pairing[seat] == agent for pairing in self.all_pairings))
+        return tuple(
+            seat
+            for seat in (0, 1)
+            if any(agent in (pairing[seat], pairing.mixed_with) for pairing in self.all_pairings)
+        )
 
 
 def distinct(pairings: Iterable[Pairing]) -> tuple[Pairing, ...]:
@@ -96,6 +129,8 @@ def _terms(edges: tuple[ObjectiveEdge, ...], index: dict[Pairing, int]) -> tuple
         for seat in edge.seats:
             players = (edge.beneficiary, edge.partner)
             pairing = Pairing(*(players if seat == 0 else players[::-1]))
+            if edge.mixed_with is not None:
+                pairing = MixedPairing(*pairing, edge.mixed_with)
             number = index.setdefault(pairing, len(index))
             terms.append(Term(edge, number, actor_seat=edge.actor_seat(seat), beneficiary_seat=seat))
     return tuple(sorted(terms, key=lambda term: term.actor_seat))

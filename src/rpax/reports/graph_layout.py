@@ -71,7 +71,8 @@ def _links(objective: Objective) -> list[_Link]:
 def edge_label(edge: ObjectiveEdge) -> str:
     """Weight, whose return, and the seat of that agent where the edge is not played from both."""
     seat = "" if set(edge.seats) == set(BOTH_SEATS) else f" (seat {edge.seats[0]})"
-    return rf"{signed(edge.weight)} $U_{{\text{{{edge.beneficiary}}}}}${seat}"
+    mixed = f" mixed with {edge.mixed_with}" if edge.mixed_with else ""
+    return rf"{signed(edge.weight)} $U_{{\text{{{edge.beneficiary}}}}}${mixed}{seat}"
 
 
 def _row_order(objective: Objective) -> tuple[str, ...]:

@@ -105,6 +105,8 @@ def _edge_text(objective: Objective, edge: ObjectiveEdge) -> "RenderableType":
     colour = "blue" if edge.weight > 0 else "red"
     text = Text(f"  {edge.weight:+9.6g}", style=f"bold {colour}")
     text.append(f"  U_{edge.beneficiary}({edge.beneficiary}, {edge.partner})", style=colour)
+    if edge.mixed_with:
+        text.append(f"  mixed with {edge.mixed_with}", style=colour)
     if _involves_fixed(objective, edge):
         text.append("  fixed", style="dim")
     return text
@@ -117,7 +119,8 @@ def _seats_text(edge: ObjectiveEdge) -> str:
 def _by_first_seat(pairings: tuple[Pairing, ...]) -> dict[str, list[str]]:
     partners: dict[str, list[str]] = {}
     for pairing in pairings:
-        partners.setdefault(pairing.seat_0, []).append(pairing.seat_1)
+        mixed = f" (mixed with {pairing.mixed_with})" if pairing.mixed_with else ""
+        partners.setdefault(pairing.seat_0, []).append(pairing.seat_1 + mixed)
     return partners
 
 

@@ -57,11 +57,15 @@ class TrainConfig:
     environment_options: Annotated[dict[str, Any], Suppress] = dataclasses.field(default_factory=dict)
     """Options of the environment, as `rpax.make` takes them (on the command line: --option)."""
     population: PresetInt = None
-    """N, the number of base agents of AD."""
+    """N, the number of base agents of AD and CoMeDi, and of FCP's self-play seeds."""
     partner_play: PresetReal = None
     """ε, the weight of each evaluation partner in a base agent's objective."""
     crossplay_weight: PresetReal = None
-    """λ, how strongly the agents of AD are pushed apart."""
+    """λ, how strongly the agents of AD are pushed apart; α of CoMeDi."""
+    mixed_play_weight: PresetReal = None
+    """β of CoMeDi, how much mixed-play counts."""
+    entropies: Annotated[tuple[float, ...] | None, arg(metavar="FLOAT …", help_behavior_hint=_BY_PRESET)] = None
+    """The entropy bonuses of `sp-sweep`."""
     sides: Annotated[Literal["single", "both"] | None, arg(metavar="{single,both}", help_behavior_hint=_BY_PRESET)] = (
         None
     )
@@ -156,7 +160,9 @@ class TrainConfig:
     shaping_updates: PresetInt = None
     """After how many updates the shaped reward is gone, falling linearly; 0 keeps it."""
     exploring_starts: PresetReal = None
-    """Share of training episodes that begin anywhere in the game, where the environment offers it."""
+    """Share of training episodes that begin anywhere in the game: where it says, or where random play came to."""
+    symmetries: PresetFlag = None
+    """Draw one of the game's symmetries for each training episode, through which seat 1 sees and acts (Other-Play)."""
     normalize: PresetFlag = None
     """Normalise advantages, pooled over everything a learner learns from."""
     manipulator_gradient: Annotated[
@@ -192,7 +198,7 @@ class TrainConfig:
                 object.__setattr__(self, field.name, field.default_factory())
             elif field.default is not dataclasses.MISSING:
                 object.__setattr__(self, field.name, field.default)
-        for name in ("hidden_sizes", "channels", "sinks", "seeds"):
+        for name in ("hidden_sizes", "channels", "sinks", "seeds", "entropies"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
@@ -230,6 +236,7 @@ _RATES = ("lookahead_rate", "manipulator_rate", "base_rate", "critic_rate", "ppo
 _EPSILONS = ("base_epsilon_root", "manipulator_epsilon")
 _AT_LEAST_ZERO = (
     "crossplay_weight",
+    "mixed_play_weight",
     "entropy",
     "entropy_start",
     "manipulator_entropy",
@@ -296,7 +303,7 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if real and 0 <= value < 1 else f"{_REAL} from 0 to less than 1"
     if name in ("minutes", "checkpoint_minutes"):
         return None if real and value > 0 else "a number of minutes above 0"
-    if name in ("exact", "normalize"):
+    if name in ("exact", "normalize", "symmetries"):
         return None if isinstance(value, bool) else _FLAG
     if name == "environment_options":
         if not isinstance(value, dict):
@@ -305,6 +312,9 @@ def _rule_broken(name: str, value: Any) -> str | None:
     if name in ("hidden_sizes", "channels"):
         sizes = isinstance(value, tuple) and value and all(type(v) is int and 1 <= v <= _MOST_UNITS for v in value)
         return None if sizes else f"a list of layer widths like {'64 64' if name == 'hidden_sizes' else '32 32'}"
+    if name == "entropies":
+        listed = isinstance(value, tuple) and value and all(_rule_broken("entropy", v) is None for v in value)
+        return None if listed else "a list of entropy bonuses like 0.01 0.05 0.1"
     if name == "sinks":
         known = isinstance(value, tuple) and all(sink in ("tensorboard", "wandb") for sink in value)
         return None if known else "a list of tensorboard and wandb"

@@ -120,8 +120,10 @@ class RunDirectory:
             raise
 
     def _has_updates(self) -> bool:
-        logged = self.metrics.is_file() and self.metrics.stat().st_size > 0
-        return logged or any(path.name != "update-000000000" for path in self.checkpoints.glob("update-*"))
+        """Whether an update was made, here or in a run further down (a stage of a scheme)."""
+        logged = any(file.stat().st_size > 0 for file in self.path.rglob(self.metrics.name))
+        saved = self.path.rglob(f"{self.checkpoints.name}/update-*")
+        return logged or any(path.name != "update-000000000" for path in saved)
 
     def _empty(self) -> None:
         for path in self.path.iterdir():

@@ -14,7 +14,7 @@ import numpy as np
 
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import NonFiniteError
-from rpax.objectives.plan import distinct
+from rpax.objectives.plan import Pairing, distinct
 from rpax.policies.external import asking
 from rpax.runs.sinks import Row, Sink
 from rpax.training.problem import Problem, TrainState
@@ -22,6 +22,8 @@ from rpax.training.trainer import Report, Trainer, learners_not_finite
 
 Reason = Literal["finished", "out of time", "interrupted"]
 _MOST_KEPT = 1000
+#: From a state and its update to the state with which training goes on.
+Between = Callable[[TrainState, int], TrainState]
 
 
 class ThinnedRows:
@@ -59,6 +61,7 @@ class Loop:
         minutes: time limit, or ``None``.
         on_progress: called with the update and the latest rows, for a progress bar.
         clock: seconds, injectable for tests.
+        between: called before each chunk with the state and the update; gives the state to go on from.
     """
 
     trainer: Trainer
@@ -74,6 +77,7 @@ class Loop:
     minutes: float | None = None
     on_progress: Callable[[int, Sequence[Row]], None] = lambda update, rows: None
     clock: Callable[[], float] = time.monotonic
+    between: Between | None = None
     history: ThinnedRows = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +113,8 @@ class Loop:
         return reason
 
     def _one_chunk(self) -> None:
+        if self.between is not None:
+            self.state = self.between(self.state, self.update)
         next_line = (self.update // self.log_every + 1) * self.log_every
         following = min(self.until, next_line, *(update for update in self.snapshots if update > self.update))
         with asking():
@@ -175,7 +181,7 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
     plan = problem.plan
     if report.returns is not None:
         returns = np.asarray(report.returns)[index].tolist()
-        row["returns"] = {pairing_name(p): r for p, r in zip(plan.all_pairings, returns, strict=True)}
+        row["returns"] = {pairing_name(p): r for p, r in zip(plan.reported_pairings, returns, strict=True)}
     game = problem.environment
     if isinstance(game, TabularGame) and game.is_normal_form:
         # In the objective's order: dictionaries that pass through a compiled program come back sorted.
@@ -200,6 +206,8 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
     return row
 
 
-def pairing_name(pairing: tuple[str, str]) -> str:
+def pairing_name(pairing: tuple[str, str] | Pairing) -> str:
     """How a pairing is called in metrics and plots."""
-    return f"{pairing[0]} vs {pairing[1]}"
+    name = f"{pairing[0]} vs {pairing[1]}"
+    mixed = pairing.mixed_with if isinstance(pairing, Pairing) else None
+    return name if mixed is None else f"{name} mixed with {mixed}"

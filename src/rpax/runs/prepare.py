@@ -9,7 +9,7 @@ from rpax.environments.jaxmarl.layouts import check_layout, read_layout
 from rpax.environments.payoffs import check_payoffs, read_payoffs
 from rpax.environments.registry import Entry, check_environment_name
 from rpax.errors import InputError, shown
-from rpax.objectives.catalogue import ALGORITHMS, ALIASES, algorithm
+from rpax.objectives.catalogue import algorithm, find_algorithm
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective
 from rpax.objectives.plan import make_plan
@@ -24,6 +24,8 @@ ALGORITHM_OPTIONS = (
     "sides",
     "victim_self_play",
     "antagonist",
+    "mixed_play_weight",
+    "entropies",
 )
 #: Setting -> the choice that decides whether it is read, and the one that reads it.
 _READ_BY_ONE = {
@@ -51,6 +53,7 @@ def prepare(
         InputError: a name, setting, payoff, objective or fixed agent is wrong or missing.
     """
     entry = check_environment_name(config.environment)
+    config = _as_its_algorithm_asks(config, objective)
     complete = _check_environment_options(config.complete(tabular=entry.tabular), entry)
     _check_used(complete, config, tabular=entry.tabular)
     complete = _check_entropy(complete, config)
@@ -82,8 +85,29 @@ def prepare(
     # What the algorithm does not take is not a setting of the run.
     complete = dataclasses.replace(complete, **dict.fromkeys(ALGORITHM_OPTIONS) | options)
     complete = _check_sampling(complete, config, objective)
-    _check_fixed_agents(complete, objective, tuple(given))
+    if in_stages(objective):
+        _check_no_fixed_agents(complete, objective, tuple(given))
+    else:
+        _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def in_stages(objective: Objective) -> bool:
+    """Whether an objective is trained in stages, whose earlier ones make its fixed agents."""
+    entry = objective.recipe and find_algorithm(objective.recipe.name)
+    return bool(entry and entry.in_stages)
+
+
+def _as_its_algorithm_asks(config: TrainConfig, objective: Objective | None) -> TrainConfig:
+    """The configuration with the settings that make a catalogue algorithm what it is, where it has no others."""
+    name = config.algorithm if objective is None else objective.recipe and objective.recipe.name
+    entry = find_algorithm(name)
+    if entry is None:
+        return config
+    if config.symmetries is False and entry.settings.get("symmetries"):
+        raise InputError(f"algorithm '{entry.name}' without symmetries is self-play; leave symmetries out or use sp")
+    open_settings = {name: value for name, value in entry.settings.items() if getattr(config, name) is None}
+    return dataclasses.replace(config, **open_settings)
 
 
 def _check_used(config: TrainConfig, asked: TrainConfig, *, tabular: bool) -> None:
@@ -145,6 +169,12 @@ def _check_sampling(config: TrainConfig, asked: TrainConfig, objective: Objectiv
     return config
 
 
+def fit_sampling(config: TrainConfig, objective: Objective) -> TrainConfig:
+    """A complete configuration as it suits another objective, where its sampling or its minibatches do not."""
+    asked = dataclasses.replace(config, sampling=None, ppo_minibatches=None)
+    return _check_sampling(config, asked, objective)
+
+
 def _check_environment_options(config: TrainConfig, entry: Entry) -> TrainConfig:
     """The configuration with payoffs as plain lists and a layout as text, once the environment knows every option."""
     name, options = config.environment, config.environment_options
@@ -193,10 +223,15 @@ def _resolve_objective(
         if explicit:
             raise InputError(f"{next(iter(explicit))} varies catalogue algorithms; write it into the edges of {name}")
         return load_objective(name), {}
-    entry = ALGORITHMS.get(ALIASES.get(name, name))
+    entry = find_algorithm(name)
     takes = entry.options if entry else ()
     options = {option: getattr(complete, option) for option in takes} | explicit
     return algorithm(name, **options), options
+
+
+def _check_no_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:
+    for name in (*(f"--{name}" for name in _FIXED if getattr(config, name) is not None), *given):
+        raise InputError(f"algorithm '{objective.name}' trains its own partners; leave {name} out")
 
 
 def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:

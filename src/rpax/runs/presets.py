@@ -26,6 +26,7 @@ _COMMON: dict[str, Any] = {
     "shaping": 1.0,
     "shaping_updates": 0,
     "exploring_starts": 0.0,
+    "symmetries": False,
     "normalize": True,
     "manipulator_gradient": "closed-form",
     "influence": "shaped",
@@ -36,6 +37,8 @@ _COMMON: dict[str, Any] = {
     "base_max_norm": 0.0,
     "manipulator_max_norm": 0.0,
     "population": 2,
+    "mixed_play_weight": 0.5,
+    "entropies": (0.01, 0.05, 0.1),
     "victim_self_play": 0.0,
     "antagonist": "separate",
 }

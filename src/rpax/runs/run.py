@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
     from rpax.evaluation.results import SeedResult
     from rpax.runs.agent import Agent
-    from rpax.runs.session import Session
     from rpax.runs.sinks import Row
+    from rpax.schemes import Training
 
 Progress = Callable[[int, int, "Sequence[Row]"], None]
 
@@ -273,9 +273,9 @@ def start(
     progress: Progress,
 ) -> Run:
     """Train from update 0: everything from here on needs JAX."""
-    from rpax.runs.session import Session
+    from rpax.schemes import begin
 
-    return Session.begin(config, objective, directory, environment=environment, fixed=fixed).run(progress)
+    return begin(config, objective, directory, environment=environment, fixed=fixed).run(progress)
 
 
 def resume(
@@ -300,8 +300,8 @@ def resume(
     return load(path) if session is None else session.run(progress)
 
 
-def reopen(path: str | os.PathLike[str], *, until: int | None, minutes: float | None) -> "Session | None":
-    """The session in which a run goes on, or ``None`` where it has ended; arguments and errors are :func:`resume`'s."""
+def reopen(path: str | os.PathLike[str], *, until: int | None, minutes: float | None) -> "Training | None":
+    """What goes on with a run, or ``None`` where it has ended; arguments and errors are :func:`resume`'s."""
     directory = RunDirectory.open(path)
     config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
@@ -310,6 +310,13 @@ def reopen(path: str | os.PathLike[str], *, until: int | None, minutes: float | 
     results = directory.read_results()
     if results is not None and results["status"] == "finished" and results["update"] == config.updates:
         return None
+    from rpax import schemes
+
+    scheme = schemes.go_on(config, objective, directory)
+    if scheme is not None:
+        if until is not None:
+            raise InputError(f"run {directory.path} is trained in stages; give --until for one of its folders")
+        return scheme
     from rpax.runs.session import Session
 
     session = Session.go_on(config, objective, directory)

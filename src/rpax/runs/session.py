@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -22,22 +23,29 @@ from rpax.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpo
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
-from rpax.runs.loop import Loop, ThinnedRows
+from rpax.runs.loop import Between, Loop, ThinnedRows
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
 from rpax.runs.traced_programs import TracedPrograms
 from rpax.training.problem import Problem, TrainState
-from rpax.training.setup import make_problem
+from rpax.training.setup import begins_in_its_only_state, make_problem
 from rpax.training.trainer import Trainer, one_seed
 
 if TYPE_CHECKING:
     from rpax.policies.agent import AgentPolicy, Parameters
 
 
+#: Agents that never learn and that each seed has its own of: their policy, and their parameters [seeds, …].
+Partners = Mapping[str, "tuple[AgentPolicy, Parameters]"]
+
+
 @dataclasses.dataclass
 class Session:
-    """A run that is being trained in this process."""
+    """A run that is being trained in this process.
+
+    ``between`` changes the state between chunks of updates, see :class:`~rpax.runs.loop.Loop`.
+    """
 
     config: TrainConfig
     objective: Objective
@@ -45,6 +53,7 @@ class Session:
     trainer: Trainer
     state: TrainState
     update: int
+    between: Between | None = None
 
     @classmethod
     def begin(
@@ -55,6 +64,7 @@ class Session:
         *,
         environment: "str | Environment",
         fixed: Mapping[str, Any],
+        partners: Partners = MappingProxyType({}),
     ) -> "Session":
         """A run at update 0. Fixed agents are copied into the run directory, which so depends on nothing else.
 
@@ -69,23 +79,29 @@ class Session:
         if config.snapshots and directory is None:
             raise InputError("snapshots need a run directory; give out=…")
         game = make_environment(config) if isinstance(environment, str) else environment
-        agents = resolve_fixed(config, objective, game, fixed)
+        agents = resolve_fixed(config, objective, game, fixed, [n for n in objective.fixed if n not in partners])
         if directory is not None:
             for name, (policy, parameters) in agents.items():
                 if not is_asked(policy):
                     save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
-        problem = make_problem(config, objective, game, agents)
+        problem = make_problem(config, objective, game, agents, partners)
         # Of an environment that came as an object, it is not known how it was made.
         trainer = make_trainer(config, problem, keep_traced=isinstance(environment, str))
         return cls(config, objective, directory, trainer, trainer.init(), 0)
 
     @classmethod
-    def go_on(cls, config: TrainConfig, objective: Objective, directory: RunDirectory) -> "Session":
+    def go_on(
+        cls,
+        config: TrainConfig,
+        objective: Objective,
+        directory: RunDirectory,
+        partners: Partners = MappingProxyType({}),
+    ) -> "Session":
         """A run from its last checkpoint, or from update 0 if it has none."""
         use_compilation_cache()
         game = make_environment(config)
         agents, left = {}, []
-        for name in objective.fixed:
+        for name in (name for name in objective.fixed if name not in partners):
             file = directory.path / "fixed" / f"{name}.safetensors"
             # A run whose fixed agents were not copied, or not yet, still knows where they came from.
             if file.is_file():
@@ -99,7 +115,7 @@ class Session:
             else:
                 left.append(name)
         agents |= resolve_fixed(config, objective, game, {}, left)
-        trainer = make_trainer(config, make_problem(config, objective, game, agents))
+        trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
         checkpoints = list_checkpoints(directory.checkpoints)
         if not checkpoints:
             return cls(config, objective, directory, trainer, trainer.init(), 0)
@@ -107,6 +123,16 @@ class Session:
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
         return cls(config, objective, directory, trainer, trainer.place(state), update)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before training begins."""
+        game, notes = self.trainer.problem.environment, []
+        if self.config.symmetries and game.symmetries() is None:
+            notes.append(f"no symmetries of '{game.name}' are known, so other-play is self-play here")
+        if self.config.exploring_starts and begins_in_its_only_state(game):
+            notes.append(f"'{game.name}' has one state, so exploring starts change nothing")
+        return tuple(notes)
 
     def run(self, progress: Progress) -> Run:
         """Train to the end (or the time limit), then evaluate and write everything down."""
@@ -125,6 +151,7 @@ class Session:
             snapshots=snapshot_updates(self.config.snapshots, until),
             minutes=self.config.minutes,
             on_progress=lambda update, rows: progress(update, until, rows),
+            between=self.between,
         )
         loop.history = self._history()
         try:
@@ -162,11 +189,7 @@ class Session:
             for name, parameters in one_seed(state.base, index).items():
                 file = policy_file(self.directory, seed, name, update)
                 policy = self.trainer.problem.policies[name]
-                save_policy(file, policy, parameters, **self._about(name), update=str(update))
-
-    def _about(self, name: str) -> dict[str, str]:
-        """What is written beside an agent's policy."""
-        return {"agent": name, "environment": self.config.environment, "algorithm": self.objective.name}
+                save_policy(file, policy, parameters, **_about(name, self.config, self.objective), update=str(update))
 
     def _finish(self, loop: Loop, status: str) -> Run:
         with self.trainer.precision_context():
@@ -186,7 +209,7 @@ class Session:
         sample = make_sampler(problem, self.config.evaluation_episodes)
         results, agents = [], {}
         for index, seed in enumerate(self.trainer.seeds):
-            parameters = one_seed({**loop.state.base, **loop.state.manipulators}, index)
+            parameters = one_seed({**loop.state.base, **loop.state.manipulators, **loop.state.partners}, index)
             measured = Measured(
                 parameters=parameters,
                 tables=one_seed(report.policies, index),
@@ -201,13 +224,24 @@ class Session:
     def _write(self, run: Run, directory: RunDirectory) -> None:
         from rpax.reports.run_plots import draw_run_plots
 
-        for seed, agents in run.agents.items():
-            for name, agent in agents.items():
-                if is_asked(agent.policy):
-                    continue
-                save_policy(policy_file(directory, seed, name), agent.policy, agent.parameters, **self._about(name))
-        directory.write_json(directory.results, run.to_dict())
+        write_run(run, directory)
         draw_run_plots(run, self.trainer.problem.environment, directory.plots)
+
+
+def write_run(run: Run, directory: RunDirectory) -> None:
+    """Write a run's policies and results."""
+    for seed, agents in run.agents.items():
+        for name, agent in agents.items():
+            if is_asked(agent.policy):
+                continue
+            about = _about(name, run.config, run.objective)
+            save_policy(policy_file(directory, seed, name), agent.policy, agent.parameters, **about)
+    directory.write_json(directory.results, run.to_dict())
+
+
+def _about(name: str, config: TrainConfig, objective: Objective) -> dict[str, str]:
+    """What is written beside an agent's policy."""
+    return {"agent": name, "environment": config.environment, "algorithm": objective.name}
 
 
 def make_environment(config: TrainConfig) -> Environment:

@@ -20,12 +20,21 @@ from rpax.training.slots import actor_slots, other_slots
 
 
 def term_advantages(
-    problem: Problem, terms: Mapping[str, Sequence[Term]], advantage: Float[Array, "time pairings envs 2"]
+    problem: Problem,
+    terms: Mapping[str, Sequence[Term]],
+    advantage: Float[Array, "time pairings envs 2"],
+    counted: Bool[Array, "time pairings envs"] | None = None,
 ) -> dict[str, Float[Array, "time terms envs"]]:
-    """Ã of some learners: their beneficiaries' advantages, times the edges' weights, each learner's then normalised."""
+    """Ã of some learners: their beneficiaries' advantages, times the edges' weights, each learner's then normalised.
+
+    Advantages in steps that do not count are 0, and stay so.
+    """
     weighted = {name: _weighted(its, advantage) for name, its in terms.items()}
     if problem.numbers.normalize:
-        weighted = normalize_pooled(weighted, average=problem.devices.mean)
+        there = None
+        if counted is not None:
+            there = {name: counted[:, np.array([term.pairing for term in its])] for name, its in terms.items()}
+        weighted = normalize_pooled(weighted, average=problem.devices.mean, counted=there)
     return jax.lax.stop_gradient(weighted)
 
 

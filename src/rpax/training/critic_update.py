@@ -52,7 +52,7 @@ class Appraisal(NamedTuple):
     """What critics say of a chunk. Constants, as far as policies are concerned.
 
     Attributes:
-        advantage: GAE of each seat from raw plus shaped reward.
+        advantage: GAE of each seat from raw plus shaped reward; 0 in steps that do not count.
         targets: what the critics are to predict, A + V.
         loss_and_gradient: of the critics that said so, on the whole chunk, if found in the same sweep.
     """
@@ -77,7 +77,7 @@ def appraise(
         advantage, value, found = _sweep(problem, state.critics, pairings, chunk, reward, done)
     else:
         every, found = values(problem, state.critics, pairings, chunk), None
-        value, advantage = every[:-1], _advantages(problem, reward, every, done)
+        value, advantage = every[:-1], _counted(_advantages(problem, reward, every, done), chunk.counted)
     advantage, value = jax.lax.stop_gradient((advantage, value))
     return Appraisal(advantage, advantage + value, found)
 
@@ -85,6 +85,14 @@ def appraise(
 def _advantages(problem: Problem, reward: Array, value: Array, done: Array, following: Array | None = None) -> Array:
     decays = {"discount": problem.numbers.discount, "gae_decay": problem.numbers.gae_decay}
     return discounted_advantages(reward, value, done, **decays, following=following)
+
+
+def _counted(advantage: Array, counted: Array | None) -> Array:
+    """Advantages with 0 in steps that do not count, from which nobody learns.
+
+    Such steps come before all others of their episode, so no other advantage depends on theirs.
+    """
+    return advantage if counted is None else advantage * counted[..., None]
 
 
 def _sweep(
@@ -96,17 +104,17 @@ def _sweep(
     end = _apply(problem, own, pairings, (chunk.last[0][None], chunk.last[1][None]))[0]
     size = _sizes(pairings, reward)
 
-    def of_block(carry: tuple[Array, Array], seen: tuple[Array, Array], reward: Array, done: Array):
+    def of_block(carry: tuple[Array, Array], seen: tuple[Array, Array], reward: Array, done: Array, counts: Any):
         following_advantage, following_value = carry
         value, pull_back = jax.vjp(lambda own: _apply(problem, own, pairings, seen), own)
         both = jnp.concatenate([value, following_value[None]])
-        advantage = _advantages(problem, reward, both, done, following_advantage)
+        advantage = _counted(_advantages(problem, reward, both, done, following_advantage), counts)
         found = (0.5 * jnp.square(advantage) / size).sum(), pull_back(-advantage / size)[0]
         return (advantage[0], value[0]), found, (advantage, value)
 
     start = jnp.zeros_like(end), end
     found, (advantage, value) = sweep_back_over_blocks(
-        of_block, _blocks(chunk), start, chunk.observations, reward, done
+        of_block, _blocks(chunk), start, chunk.observations, reward, done, chunk.counted
     )
     error, gradient = found
     return advantage, value, (error, give_back(gradient)[0])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rpax.environments.tabular_game import TabularGame
-from rpax.estimators.exact import exact_returns
+from rpax.estimators.exact import exact_returns, exact_values, mixed_play_starts
 from rpax.objectives.plan import Pairing, Term
 from rpax.policies.agent import Parameters
 from rpax.training.metrics import StepMetrics, norms
@@ -31,7 +31,7 @@ def exact_step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMet
         )
 
     # 5.  θ ← θ + α3 ∇_θ L(θ, φ), the gradient of the first lookahead step
-    base_gradients = exact_base_gradients(problem, state.base, state.manipulators)
+    base_gradients = exact_base_gradients(problem, state.base, {**state.manipulators, **state.partners})
     base, base_optimizer = {}, {}
     for name, gradient in base_gradients.items():
         base[name], base_optimizer[name] = problem.base_optimizer.ascend(
@@ -74,12 +74,13 @@ def exact_manipulator_gradient(problem: Problem, state: TrainState, manipulator:
     """∇_φ L^O(θ′(φ)) of one manipulator (plus its entropy bonus), by autodiff through the lookahead."""
 
     def outer(parameters: Parameters) -> Float[Array, ""]:
-        ahead = exact_look_ahead(problem, state, {**state.manipulators, manipulator: parameters})
+        given = {**state.manipulators, **state.partners, manipulator: parameters}
+        ahead = exact_look_ahead(problem, state, given)
         shaped = ahead[problem.shaped_by(manipulator)]
         # Only the shaped base carries φ; in "joint" mode everybody's lookahead does.
         others = ahead if problem.numbers.influence == "joint" else jax.lax.stop_gradient(ahead)
         terms, pairings = problem.plan.outer_terms[manipulator], problem.plan.outer_pairings
-        total = _objective(problem, terms, pairings, shaped, others)
+        total = _objective(problem, terms, pairings, shaped, {**others, **state.partners})
         if problem.numbers.manipulator_entropy:
             total += problem.numbers.manipulator_entropy * _mean_entropy(problem, manipulator, parameters)
         return total
@@ -90,7 +91,10 @@ def exact_manipulator_gradient(problem: Problem, state: TrainState, manipulator:
 def exact_base_gradients(
     problem: Problem, base: Mapping[str, Parameters], manipulators: Mapping[str, Parameters]
 ) -> dict[str, Parameters]:
-    """∇_θ L(θ, φ) of every base agent; what base agents do opposite it (itself in self-play too) is a constant."""
+    """∇_θ L(θ, φ) of every base agent; what base agents do opposite it (itself in self-play too) is a constant.
+
+    With ``manipulators`` come the state's partners.
+    """
     others = base if problem.numbers.influence == "joint" else jax.lax.stop_gradient(dict(base))
     return {
         name: jax.grad(_base_objective, argnums=2)(problem, name, base[name], {**others, **manipulators})
@@ -114,18 +118,38 @@ def _objective(
     everyone: Mapping[str, Parameters],
 ) -> Float[Array, ""]:
     """Σ_terms weight · U_beneficiary; the actor of each term plays ``own``, whoever sits opposite plays its own."""
-    total = jnp.zeros(())
+    total, game = jnp.zeros(()), _training_game(problem)
+
+    def table(agent: str, seat: int, parameters: Parameters) -> Array:
+        return problem.policies[agent].table(parameters, seat, game.all_observations())
+
     for term in terms:
-        policies = [
-            problem.policies[agent].table(
-                own if seat == term.actor_seat else _parameters_of(problem, agent, everyone),
-                seat,
-                _game(problem).all_observations(),
-            )
-            for seat, agent in enumerate(pairings[term.pairing])
-        ]
-        total += term.weight * returns_of(_game(problem), policies[0], policies[1])[term.beneficiary_seat]
+        pairing = pairings[term.pairing]
+        players = (pairing.seat_0, pairing.seat_1)
+        others = [table(agent, seat, _parameters_of(problem, agent, everyone)) for seat, agent in enumerate(players)]
+        policies = list(others)
+        policies[term.actor_seat] = table(players[term.actor_seat], term.actor_seat, own)
+        if pairing.mixed_with is None:
+            returns = returns_of(game, policies[0], policies[1])
+        else:
+            mixed_in = _parameters_of(problem, pairing.mixed_with, everyone)
+            mixed = [(its + table(pairing.mixed_with, seat, mixed_in)) / 2 for seat, its in enumerate(others)]
+            returns = mixed_play_returns(game, (policies[0], policies[1]), (mixed[0], mixed[1]))
+        total += term.weight * returns[term.beneficiary_seat]
     return total
+
+
+def mixed_play_returns(
+    game: TabularGame, policies: tuple[Array, Array], mixed: tuple[Array, Array]
+) -> Float[Array, "2"]:
+    """What play returns after a beginning in which ``mixed`` play; differentiable in ``policies`` only.
+
+    Episodes that end in their beginning return nothing.
+    """
+    tables = jnp.asarray(game.next_state), jnp.asarray(game.payoffs)
+    # Where an episode's beginning leads is no merit of the policies that are played from there on.
+    starts = jax.lax.stop_gradient(mixed_play_starts(tables[0], *mixed, horizon=game.horizon))
+    return starts @ exact_values(*tables, *policies, horizon=game.horizon)
 
 
 def returns_of(game: TabularGame, policy_0: Array, policy_1: Array) -> Float[Array, "2"]:
@@ -142,6 +166,13 @@ def _parameters_of(problem: Problem, agent: str, everyone: Mapping[str, Paramete
 def _game(problem: Problem) -> TabularGame:
     assert isinstance(problem.environment, TabularGame), "exact mode is offered for tabular games only"
     return problem.environment
+
+
+def _training_game(problem: Problem) -> TabularGame:
+    """What training plays: the game, or its average over symmetries."""
+    game = problem.training_game or problem.environment
+    assert isinstance(game, TabularGame), "exact mode is offered for tabular games only"
+    return game
 
 
 def _mean_entropy(problem: Problem, name: str, parameters: Parameters) -> Float[Array, ""]:

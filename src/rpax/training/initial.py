@@ -1,5 +1,8 @@
 """The state a run starts from."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,13 +11,16 @@ from jaxtyping import Array
 from rpax.environments.protocol import Key
 from rpax.policies.agent import Parameters
 from rpax.training.critic_update import init_critics
+from rpax.training.mixed_play import first_mixed_steps
 from rpax.training.outer_average import first_averages
 from rpax.training.problem import Problem, Streams, TrainState
 from rpax.training.rollout import start_streams
 
 
-def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
-    """Fresh parameters, optimiser states and environments of one seed.
+def initial_state(
+    problem: Problem, key: Array, *, exact: bool, partners: Mapping[str, Parameters] = MappingProxyType({})
+) -> TrainState:
+    """Fresh parameters, optimiser states and environments of one seed, and its own ``partners``.
 
     An agent's initial parameters depend on the seed and on its place among the agents only, not on the mode.
     """
@@ -37,6 +43,7 @@ def initial_state(problem: Problem, key: Array, *, exact: bool) -> TrainState:
         outer_gradients={} if exact else first_averages(problem, base),
         key=key,
         update=jnp.zeros((), jnp.int32),
+        partners=dict(partners),
     )
 
 
@@ -60,8 +67,12 @@ def _start_all(problem: Problem, key: Key) -> tuple[Streams | None, Streams | No
     plan = problem.plan
     counts = len(plan.lookahead_pairings), len(plan.outer_pairings)
     streams = start_streams(problem.training_stage, key, sum(counts), problem.numbers.envs, problem.memory_units)
-    parts = (
+    lookahead, outer = (
         jax.tree.map(lambda leaf: leaf[: counts[0]], streams),
         jax.tree.map(lambda leaf: leaf[counts[0] :], streams),
     )
-    return parts[0], parts[1] if counts[1] else None
+    if any(pairing.mixed_with is not None for pairing in plan.lookahead_pairings):
+        envs, horizon = problem.numbers.envs, problem.environment.horizon
+        mixing = first_mixed_steps(plan.lookahead_pairings, jax.random.fold_in(key, 1), envs, horizon)
+        lookahead = lookahead._replace(mixing=mixing)
+    return lookahead, outer if counts[1] else None

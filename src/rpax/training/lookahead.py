@@ -74,10 +74,11 @@ def look_ahead(problem: Problem, key: Key, state: TrainState) -> tuple[dict[str,
 def _record_step(problem: Problem, key: Key, base, optimizer, streams: Streams, state: TrainState) -> LookaheadStep:
     """Roll the base agents' objectives out under (θ^k, φ) and take their gradients."""
     plan = problem.plan
-    parameters = {**base, **state.manipulators}
+    parameters = {**base, **state.manipulators, **state.partners}
     chunk, streams = roll_out_training(problem, parameters, plan.lookahead_pairings, key, streams)
     appraisal = appraise_step(problem, state, chunk)
-    of_terms = term_advantages(problem, {name: plan.base_terms[name] for name in problem.bases}, appraisal.advantage)
+    terms = {name: plan.base_terms[name] for name in problem.bases}
+    of_terms = term_advantages(problem, terms, appraisal.advantage, chunk.counted)
     found = problem.devices.mean(base_gradients(problem, base, chunk, of_terms))
     gradient, entropy = ({name: pair[part] for name, pair in found.items()} for part in (0, 1))
     return LookaheadStep(

@@ -11,7 +11,6 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from rpax.environments.encoding import EncodedEnvironment, Encoding
-from rpax.environments.exploring import ExploringStarts
 from rpax.environments.protocol import Environment, Key
 from rpax.objectives.plan import Plan
 from rpax.policies.agent import AgentPolicy, Parameters
@@ -41,7 +40,6 @@ class Hyperparameters:
         manipulator_entropy: coefficient of the manipulators' entropy bonus.
         shaping: coefficient of the environment's shaped reward in training; never part of a reported return.
         shaping_updates: after how many updates the shaped reward is gone, falling linearly; 0 keeps it.
-        exploring_starts: the share of training episodes that begin anywhere in the game.
         normalize: normalise advantages, pooled per learner.
         manipulator_gradient: the closed form (influence credits), or autodiff through the lookahead.
         influence: in exact mode, whether a manipulator differentiates through its shaped base agent's lookahead
@@ -69,7 +67,6 @@ class Hyperparameters:
     manipulator_entropy: float
     shaping: float | Float[Array, ""]
     shaping_updates: int
-    exploring_starts: float
     normalize: bool
     manipulator_gradient: Literal["closed-form", "autodiff"]
     influence: Literal["shaped", "joint"]
@@ -107,12 +104,16 @@ class Problem:
         plan: the objective with its pairings and terms.
         environment: the game; a :class:`~rpax.environments.tabular_game.TabularGame` in exact mode.
         policies: the networks of every agent, fixed ones included, on the environment's own observations.
-        fixed: the parameters of the agents that never learn.
+        fixed: the parameters of the agents that never learn and are the same for all seeds.
+        partners: those of the agents that never learn and that each seed has its own of, [seeds, …]; the state begins
+            with them.
         critic: from a joint observation to one value a seat; one set of parameters for each pairing.
         numbers: the hyperparameters.
         base_optimizer: of every base agent; its state serves the lookahead too.
         manipulator_optimizer: of every manipulator.
         critic_optimizer: of all critics together.
+        training_game: what training plays where that is not the environment itself: with exploring starts, or seen
+            through its symmetries; in exact mode a tabular game too.
         devices: what an update is spread over; set by the trainer, for code that runs on each of them.
         layouts: where parameters come :mod:`packed <rpax.training.packing>`, each learner's layout; set by the trainer.
         keep_first_layers: whether chunks have what :mod:`first layers <rpax.training.first_layers>` gave; set by the
@@ -128,6 +129,8 @@ class Problem:
     base_optimizer: Optimizer
     manipulator_optimizer: Optimizer
     critic_optimizer: Optimizer
+    training_game: Environment | None = None
+    partners: Mapping[str, Parameters] = dataclasses.field(default_factory=dict)
     devices: Devices = ONE_DEVICE
     layouts: Mapping[str, Layout] | None = None
     keep_first_layers: bool = False
@@ -140,7 +143,8 @@ class Problem:
     def encodings(self) -> tuple[Encoding, Encoding] | None:
         """The environment's encodings, if every network can take them."""
         networks = [self.critic, *(n for policy in self.policies.values() for n in policy.networks.values())]
-        return self.environment.encodings if all(map(can_fold, networks)) else None
+        encodings = (self.training_game or self.environment).encodings
+        return encodings if all(map(can_fold, networks)) else None
 
     @functools.cached_property
     def stage(self) -> Environment:
@@ -149,9 +153,8 @@ class Problem:
 
     @functools.cached_property
     def training_stage(self) -> Environment:
-        """What training plays on: the :attr:`stage`, of which some episodes may begin anywhere."""
-        share = self.numbers.exploring_starts
-        return self._showing_what_is_stored(ExploringStarts(self.environment, share)) if share else self.stage
+        """What training plays on."""
+        return self.stage if self.training_game is None else self._showing_what_is_stored(self.training_game)
 
     def _showing_what_is_stored(self, environment: Environment) -> Environment:
         return environment if self.encodings is None else EncodedEnvironment(environment)
@@ -197,12 +200,14 @@ class Streams(NamedTuple):
         first: whether the next step starts an episode.
         episode_return: raw return of each seat in the episode so far.
         memory: what seat 0 and seat 1 carry to the next step, ``None`` where nobody remembers anything.
+        mixing: in how many more steps of the episode players are mixed, ``None`` where no pairing is mixed-play.
     """
 
     state: Any
     first: Array
     episode_return: Array
     memory: tuple[Array, Array] | None = None
+    mixing: Array | None = None
 
 
 class TrainState(NamedTuple):
@@ -220,6 +225,8 @@ class TrainState(NamedTuple):
         outer_gradients: manipulator to the running average of u; empty where each update's own is taken.
         key: the seed's key; the key of an update is folded from it, so it never changes.
         update: how many updates have been made.
+        partners: agent to the parameters of what never learns and each seed has its own of. They may be exchanged
+            between chunks of updates.
     """
 
     base: dict[str, Parameters]
@@ -233,6 +240,7 @@ class TrainState(NamedTuple):
     outer_gradients: dict[str, Parameters]
     key: Key
     update: Int[Array, ""]
+    partners: dict[str, Parameters]
 
 
 def global_norm(tree: Parameters) -> Array:

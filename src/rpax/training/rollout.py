@@ -16,6 +16,7 @@ from rpax.objectives.plan import Pairing
 from rpax.policies import categorical
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.slices import take_static
+from rpax.training.mixed_play import draw_mixing, mix_actions, next_mixed_steps
 from rpax.training.placement import ONE_DEVICE, Devices
 from rpax.training.problem import Problem, Streams
 from rpax.training.slots import Slot, take_slots
@@ -37,6 +38,7 @@ class Chunk(NamedTuple):
         memory: what both seats carried when the chunk began, [pairings, envs, units], or ``None``.
         first_layers: what the first layer of each seat's network gave, if :mod:`that is kept
             <rpax.training.first_layers>`.
+        counted: whether the step is one to learn from, ``None`` where all are: the beginnings of mixed-play are not.
     """
 
     observations: tuple[Shaped[Array, "time pairings envs ..."], Shaped[Array, "time pairings envs ..."]]
@@ -50,6 +52,7 @@ class Chunk(NamedTuple):
     episode_returns: Float[Array, "time pairings envs 2"]
     memory: tuple[Float[Array, "pairings envs units"], Float[Array, "pairings envs units"]] | None = None
     first_layers: tuple[Float[Array, "time pairings envs _"], Float[Array, "time pairings envs _"]] | None = None
+    counted: Bool[Array, "time pairings envs"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,8 @@ def roll_out(
     Each device plays its own part of the environments.
     """
     parameters, groups = fold_all(policies, parameters), group_slots(pairings, policies)
-    play = functools.partial(play_step, environment, policies, parameters, groups, keep_first_layers=keep_first_layers)
+    kept = {"keep_first_layers": keep_first_layers, "pairings": tuple(pairings)}
+    play = functools.partial(play_step, environment, policies, parameters, groups, **kept)
     memory, (paired, envs) = streams.memory, streams.first.shape
     everywhere = draw_chance(key, (steps, paired, envs * devices.count))
     chance = jax.tree.map(functools.partial(devices.part, axis=2), everywhere)
@@ -107,7 +111,7 @@ def roll_out(
 def roll_out_training(
     problem: Problem, parameters: Mapping[str, Parameters], pairings: Sequence[Pairing], key: Key, streams: Streams
 ) -> tuple[Chunk, Streams]:
-    """:func:`roll_out` of a chunk to learn from; ``parameters`` are those of the learning agents."""
+    """:func:`roll_out` of a chunk to learn from; ``parameters`` are those of the state's agents."""
     return roll_out(
         problem.training_stage,
         problem.players,
@@ -184,10 +188,11 @@ def play_step(
     *,
     keep_first_layers: bool = False,
     greedy: bool = False,
+    pairings: tuple[Pairing, ...] = (),
 ) -> tuple[Streams, Chunk]:
     """One step of every pairing in every environment, with :func:`folded <fold_all>` parameters.
 
-    Actions are drawn, or with ``greedy`` the most likely ones.
+    Actions are drawn, or with ``greedy`` the most likely ones. ``pairings`` are needed where some are mixed-play.
     """
     observations = _observe(environment, streams)
     legal = _of_games(environment.legal_actions, streams.state)
@@ -198,6 +203,10 @@ def play_step(
     ]
     logits, memory = _logits(policies, parameters, groups, seen, given, legal, streams)
     actions = _most_likely(logits, legal) if greedy else _draw(chance.uniform, logits, legal)
+    mixing, drawn = streams.mixing, None
+    if mixing is not None:
+        drawn = draw_mixing(chance.keys)
+        actions = mix_actions(policies, parameters, pairings, observations, legal, drawn, mixing, actions)
     transition, state = _at_once(environment.step_and_reset_all, chance.keys, streams.state, actions)
     dtype = streams.episode_return.dtype
     rewards = transition.rewards.astype(dtype)
@@ -209,7 +218,11 @@ def play_step(
     recorded = Chunk(
         observations, None, legal, actions, rewards, shaped, streams.first, done, ended, first_layers=first_layers
     )
-    return Streams(state, done, jnp.where(done[..., None], 0.0, total), memory), recorded
+    following = Streams(state, done, jnp.where(done[..., None], 0.0, total), memory)
+    if mixing is None or drawn is None:
+        return following, recorded
+    left = next_mixed_steps(pairings, drawn, mixing, done, environment.horizon)
+    return following._replace(mixing=left), recorded._replace(counted=mixing == 0)
 
 
 def _logits(

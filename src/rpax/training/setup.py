@@ -7,9 +7,13 @@ import jax
 import numpy as np
 from flax import linen as nn
 
+from rpax.environments.exploring import ExploringStarts
 from rpax.environments.protocol import Environment, check_environment
+from rpax.environments.reachable import ReachableStarts
+from rpax.environments.symmetries import OtherPlay, averaged_over
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
+from rpax.objectives.catalogue import MEMORY_AND_MIXED_PLAY
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
 from rpax.objectives.sampling import weighted
@@ -27,6 +31,7 @@ def make_problem(
     objective: Objective,
     environment: Environment,
     fixed: Mapping[str, tuple[AgentPolicy, Parameters]] | None = None,
+    partners: Mapping[str, tuple[AgentPolicy, Parameters]] | None = None,
 ) -> Problem:
     """Build everything static about a run.
 
@@ -35,13 +40,14 @@ def make_problem(
         objective: what is learned.
         environment: where.
         fixed: policy and parameters of every agent with the role ``fixed``.
+        partners: of those that each seed has its own of, with parameters [seeds, …], instead.
 
     Raises:
         InputError: a fixed agent is missing, the environment's spaces do not suit the networks, or an environment of
             the user's own does not keep to the protocol.
     """
-    fixed = fixed or {}
-    _check(config, objective, environment, fixed)
+    fixed, partners = fixed or {}, partners or {}
+    _check(config, objective, environment, {**fixed, **partners})
     plan, parts = make_plan(objective), 1
     if config.sampling == "weighted":
         plan, parts = weighted(plan)
@@ -52,7 +58,8 @@ def make_problem(
         )
         for name in (*objective.bases, *objective.manipulators)
     }
-    policies |= {name: policy for name, (policy, _) in fixed.items()}
+    policies |= {name: policy for name, (policy, _) in (*fixed.items(), *partners.items())}
+    _check_mixed_play(objective, policies)
     return Problem(
         plan=plan,
         environment=environment,
@@ -69,7 +76,37 @@ def make_problem(
             epsilon=config.manipulator_epsilon or ADAM_EPSILON,
         ),
         critic_optimizer=_optimizer(config.critic_optimizer, None),
+        training_game=_training_game(config, environment),
+        partners={name: _in_precision(parameters, config.precision) for name, (_, parameters) in partners.items()},
     )
+
+
+def _check_mixed_play(objective: Objective, policies: Mapping[str, AgentPolicy]) -> None:
+    for edge in objective.edges:
+        if edge.mixed_with and (policies[edge.learner].memory_units or policies[edge.mixed_with].memory_units):
+            raise InputError(MEMORY_AND_MIXED_PLAY)
+
+
+def begins_in_its_only_state(environment: Environment) -> bool:
+    """Whether there is nowhere else to begin, so that exploring starts change nothing."""
+    return isinstance(environment, TabularGame) and environment.is_normal_form
+
+
+def _training_game(config: "TrainConfig", environment: Environment) -> Environment | None:
+    """What training plays, where that is not the environment itself."""
+    symmetries = environment.symmetries() if config.symmetries else None
+    if config.exact:
+        assert isinstance(environment, TabularGame), "checked before"
+        return None if symmetries is None else averaged_over(environment, symmetries)
+    game = environment
+    explores = config.exploring_starts and not begins_in_its_only_state(environment)
+    if explores and not environment.has_exploring_starts:
+        game = ReachableStarts(game)
+    if symmetries is not None:
+        game = OtherPlay(game, symmetries)
+    if explores:
+        game = ExploringStarts(game, config.exploring_starts or 0.0)
+    return None if game is environment else game
 
 
 def _check(config: "TrainConfig", objective: Objective, environment: Environment, fixed: Mapping[str, Any]) -> None:
@@ -77,9 +114,8 @@ def _check(config: "TrainConfig", objective: Objective, environment: Environment
         check_environment(environment)
     if config.exact and not isinstance(environment, TabularGame):
         raise InputError(f"environment '{environment.name}' was registered as tabular but is no TabularGame")
-    if config.exploring_starts and (config.exact or not environment.has_exploring_starts):
-        kind = "exact mode" if config.exact else f"environment '{environment.name}'"
-        raise InputError(f"{kind} has no exploring starts; set exploring_starts to 0")
+    if config.exploring_starts and config.exact and not begins_in_its_only_state(environment):
+        raise InputError("exact mode has no exploring starts; set exploring_starts to 0")
     for name in objective.fixed:
         if name not in fixed:
             raise InputError(f"algorithm '{objective.name}' needs the fixed agent '{name}'; give {name}=RUN:AGENT")

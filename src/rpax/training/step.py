@@ -65,6 +65,7 @@ def step(problem: Problem, state: TrainState) -> tuple[TrainState, StepMetrics]:
         outer_gradients=averages,
         key=state.key,
         update=state.update + 1,
+        partners=state.partners,
     )
     return following, step_metrics(problem, first, outer, updates, influences, critic_loss)
 
@@ -90,7 +91,7 @@ def roll_out_manipulator_pairings(
     if state.outer_streams is None:
         return None
     pairings = problem.plan.outer_pairings
-    chunk, streams = roll_out_training(problem, ahead, pairings, key, state.outer_streams)
+    chunk, streams = roll_out_training(problem, {**ahead, **state.partners}, pairings, key, state.outer_streams)
     return OuterBatch(chunk, appraise(problem, state, pairings, chunk, learn=True), streams)
 
 

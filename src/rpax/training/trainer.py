@@ -68,7 +68,7 @@ class Trainer:
     def init(self) -> TrainState:
         """The state before the first update."""
         with self.precision_context():
-            return self.place(self._init(self._keys()))
+            return self.place(self._init(self._keys(), dict(self.problem.partners)))
 
     def place(self, state: TrainState) -> TrainState:
         """A state from elsewhere (a checkpoint) on the devices that :meth:`advance` works on."""
@@ -77,7 +77,7 @@ class Trainer:
     def state_shape(self) -> TrainState:
         """Shapes and types of the state, without computing it."""
         with self.precision_context():
-            return jax.eval_shape(self._init, self._keys())
+            return jax.eval_shape(self._init, self._keys(), dict(self.problem.partners))
 
     def advance(self, state: TrainState, updates: int) -> tuple[TrainState, Report]:
         """Make ``updates`` updates. The number is an argument of one compiled program, so any number is cheap.
@@ -153,9 +153,12 @@ class Trainer:
     def _keys(self) -> Array:
         return jnp.stack([key_data(seed) for seed in self.seeds])
 
-    def _initial_states(self, keys: Array) -> TrainState:
+    def _initial_states(self, keys: Array, partners: dict[str, Parameters] | None = None) -> TrainState:
+        def of_seed(its: tuple[Array, dict[str, Parameters]]) -> TrainState:
+            return initial_state(self.problem, its[0], exact=self.exact, partners=its[1])
+
         # One seed after the other: batched QR (of orthogonal initialisation) can deadlock in jaxlib's CPU thread pool.
-        return jax.lax.map(functools.partial(initial_state, self.problem, exact=self.exact), keys)
+        return jax.lax.map(of_seed, (keys, partners or {}))
 
     def _advance_all(self, state: TrainState, updates: Int[Array, ""]) -> tuple[TrainState, Report]:
         make_updates = self.on_each_device(self._make_updates, returns_state=True)
@@ -186,11 +189,12 @@ class Trainer:
         finite = {name: _all_finite((learning[name], norms[name])) for name in learning}
         if not isinstance(self.problem.environment, TabularGame):
             return Report(metrics, finite, {}, None)
+        everyone = {**state.base, **state.manipulators, **state.partners}
         policies = {
-            name: jax.vmap(lambda p, name=name: policy_tables(self.problem, name, p))(learning[name])
-            for name in (*state.base, *state.manipulators)
+            name: jax.vmap(lambda p, name=name: policy_tables(self.problem, name, p))(its)
+            for name, its in everyone.items()
         }
-        returns = jax.vmap(functools.partial(pairing_returns, self.problem))({**state.base, **state.manipulators})
+        returns = jax.vmap(functools.partial(pairing_returns, self.problem))(everyone)
         return Report(metrics, finite, policies, returns)
 
 
@@ -217,7 +221,9 @@ def pairing_returns(problem: Problem, parameters: dict[str, Parameters]) -> Arra
     assert isinstance(game, TabularGame), "called for tabular games only"
     everyone = {**parameters, **problem.fixed}
     tables = {name: policy_tables(problem, name, everyone[name]) for name in everyone}
-    return jnp.stack([returns_of(game, tables[p.seat_0][0], tables[p.seat_1][1]) for p in problem.plan.all_pairings])
+    return jnp.stack(
+        [returns_of(game, tables[p.seat_0][0], tables[p.seat_1][1]) for p in problem.plan.reported_pairings]
+    )
 
 
 def _all_finite(tree: Any) -> Bool[Array, " seeds"]:

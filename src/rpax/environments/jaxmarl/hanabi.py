@@ -1,5 +1,7 @@
 """Hanabi for two, full and reduced, as JaxMARL plays it."""
 
+import itertools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from rpax.environments.jaxmarl.adapter import in_32_bit, strong
 from rpax.environments.jaxmarl.load import load
 from rpax.environments.protocol import Environment, Key, SeatSpace, Transition
+from rpax.environments.symmetries import Symmetries
 from rpax.errors import InputError, shown
 
 _HAND, _TOKENS, _LIVES = 5, 8, 3
@@ -120,6 +123,39 @@ class Hanabi(Environment):
         """JaxMARL's legal moves; waiting alone for the one whose turn it is not."""
         legal = self.game.get_legal_moves(state.game)
         return legal["agent_0"] > 0, legal["agent_1"] > 0
+
+    def symmetries(self) -> Symmetries:
+        """All orders of the colours."""
+        size = self.game.num_colors
+        orders = [np.array(order) for order in itertools.permutations(range(size))]
+        actions = np.tile(np.arange(self.spaces[1].num_actions), (len(orders), 1))
+        # Hints of a colour come after those of playing and discarding.
+        actions[:, 2 * _HAND : 2 * _HAND + size] = 2 * _HAND + np.stack(orders)
+        return Symmetries(np.stack([self._in_color_order(order) for order in orders]), actions)
+
+    def _in_color_order(self, order: Int[np.ndarray, " colors"]) -> Int[np.ndarray, " features"]:
+        """Which entry of an observation stands in the place of each when the colours are in another order."""
+        game = self.game
+        colors, ranks, cards = game.num_colors, game.num_ranks, int(game.num_cards_of_rank.sum())
+        # JaxMARL's blocks in their order, each with its axis of colours, if it has one.
+        hands = [((_HAND, colors, ranks), 1), ((2,), None)]
+        board = [((cards * colors - 2 * _HAND,), None), ((colors, ranks), 0), ((_TOKENS + _LIVES,), None)]
+        discards = [((colors, cards), 0)]
+        # Who moved, how and to whom; the hint, what it touched and the place of a card; the card and its effects.
+        last_move = [
+            ((2 + 4 + 2,), None),
+            ((colors,), 0),
+            ((ranks + 2 * _HAND,), None),
+            ((colors, ranks), 0),
+            ((2,), None),
+        ]
+        of_card = [((colors, ranks), 0), ((colors,), 0), ((ranks,), None)]
+        found, start = [], 0
+        for shape, axis in (*hands, *board, *discards, *last_move, *(of_card * (2 * _HAND))):
+            block = start + np.arange(math.prod(shape)).reshape(shape)
+            found.append((block if axis is None else np.take(block, order, axis)).ravel())
+            start += block.size
+        return np.concatenate(found)
 
     def score(self, state: HanabiState) -> Int[Array, ""]:
         """The score: cards played, 0 when the last life is lost."""

@@ -30,7 +30,8 @@ from rpax.environments.storm.grid import (
     beam_cells,
     inside,
 )
-from rpax.environments.storm.view import OBSERVATION_SIZE, encoding, kept_entries, observe_seat
+from rpax.environments.storm.view import OBSERVATION_SIZE, encoding, kept_entries, observe_seat, swapped_colors
+from rpax.environments.symmetries import Symmetries
 from rpax.errors import InputError, shown
 
 LEFT, RIGHT, FORWARD, INTERACT = range(4)
@@ -65,6 +66,16 @@ class StormRules:
     fixed_coins: bool
     freeze: int
     facings: int
+
+
+def colors_can_be_swapped(rules: StormRules) -> bool:
+    """Whether STORM is the same game with its colours swapped, in payoffs and in what agents come to see.
+
+    Shuffled coins are as likely with either colour. Fixed coins change colour when the grid is turned by half a turn,
+    which agents cannot tell, if they spawn with any facing and no cell is marked for sabotage.
+    """
+    same_payoffs = np.array_equal(rules.payoffs, rules.payoffs[::-1, ::-1])
+    return same_payoffs and (not rules.fixed_coins or (rules.facings == 4 and not rules.sabotage))
 
 
 class Chance(NamedTuple):
@@ -161,6 +172,14 @@ class Storm(Environment):
             for seat in (0, 1)
         ]
         return seen[0], seen[1]
+
+    def symmetries(self) -> Symmetries | None:
+        """Swapping the colours, where that leaves the game as it is; see :func:`colors_can_be_swapped`."""
+        if not colors_can_be_swapped(self.rules):
+            return None
+        swapped = swapped_colors()
+        actions = np.arange(self.spaces[1].num_actions)
+        return Symmetries(np.stack([np.arange(OBSERVATION_SIZE), swapped]), np.stack([actions, actions]))
 
     def render(self, state: StormState) -> np.ndarray:
         """The grid and what both agents hold; see :func:`rpax.reports.storm_picture.draw_storm`."""

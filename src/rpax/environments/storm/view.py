@@ -62,6 +62,15 @@ def encoding(cells_are_shared: bool, dtype: np.dtype | type) -> Encoding:
     return Encoding(rows, columns, np.ones(len(rows), np.int32), constant, len(kept), dtype)
 
 
+def swapped_colors() -> Int[np.ndarray, " 256"]:
+    """Which entry stands in the place of each when red and blue are swapped."""
+    channel = np.select([_CHANNEL == RED, _CHANNEL == BLUE], [BLUE, RED], _CHANNEL)
+    own_red, own_blue, _, _, other_red, other_blue = range(WINDOW_SIZE, OBSERVATION_SIZE)
+    entries = np.where(_ENTRY < WINDOW_SIZE, _CELL * len(CHANNELS) + channel, _ENTRY)
+    entries[[own_red, own_blue, other_red, other_blue]] = own_blue, own_red, other_blue, other_red
+    return entries
+
+
 def observe_seat(
     state: StormState,
     seat: int,

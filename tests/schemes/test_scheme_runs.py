@@ -1,0 +1,114 @@
+"""Schemes as runs: in memory, stopped and resumed, with wrong input."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import rpax
+from rpax.errors import InputError
+
+SETTINGS = {"exact": True, "updates": 12, "environment": "matrix/figure-2"}
+
+
+def train(name, **settings):
+    return rpax.train(name, **SETTINGS | settings)
+
+
+@pytest.fixture(autouse=True)
+def quick(no_plots):
+    """Draw nothing."""
+
+
+def policies(run):
+    return {name: {seat: p.tolist() for seat, p in its.items()} for name, its in run.results[0].policies.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("fcp", {"population": 2}), ("comedi", {"population": 2}), ("sp-sweep", {})]
+)
+def test_in_memory_comes_out_what_is_written_elsewhere(name, options, tmp_path):
+    in_memory = train(name, **options)
+    written = train(name, out=tmp_path / "run", **options)
+    assert in_memory.path is None
+    assert policies(in_memory) == policies(written)
+    for agent in written.objective.agents:
+        assert in_memory.agent(agent).seats == written.agent(agent).seats == (0, 1)
+    assert policies(rpax.load(tmp_path / "run")) == policies(written)
+
+
+def test_a_sweep_trains_self_play_at_each_entropy(tmp_path):
+    run = train("sp-sweep", entropies=[0.0, 0.3], seeds=2, out=tmp_path / "run")
+    for number, entropy in enumerate((0.0, 0.3)):
+        alone = rpax.train("sp", entropy=entropy, seeds=2, **SETTINGS)
+        stage = rpax.load(tmp_path / "run" / f"entropy-{entropy:g}")
+        assert (stage.config.algorithm, stage.config.entropy, stage.config.entropy_start) == ("sp", entropy, entropy)
+        for one, other, whole in zip(alone.results, stage.results, run.results, strict=True):
+            for seat in (0, 1):
+                np.testing.assert_allclose(one.policies["base_0"][seat], other.policies["base_0"][seat], atol=1e-12)
+                np.testing.assert_allclose(
+                    one.policies["base_0"][seat], whole.policies[f"base_{number}"][seat], atol=1e-12
+                )
+
+
+def test_resuming_goes_on_with_the_first_unfinished_stage(tmp_path):
+    run = train("comedi", population=3, out=tmp_path / "run")
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "run", copy)
+    first = (copy / "agent-0" / "results.json").stat().st_mtime_ns
+    for gone in ("agent-2", "policies", "agent-1/checkpoints"):
+        shutil.rmtree(copy / gone)
+    for gone in ("results.json", "agent-1/results.json"):
+        (copy / gone).unlink()
+    assert rpax.load(copy).status == "unfinished"
+    with pytest.raises(InputError, match=r"agent-1 is a stage of .*copy; `rpax resume .*copy` goes on with it"):
+        rpax.resume(copy / "agent-1")
+    resumed = rpax.resume(copy)
+    assert policies(resumed) == policies(run)
+    assert (copy / "agent-0" / "results.json").stat().st_mtime_ns == first
+    assert policies(rpax.resume(copy)) == policies(run)
+    with pytest.raises(InputError, match="is trained in stages; give --until for one of its folders"):
+        rpax.resume(copy, until=100)
+
+
+def test_a_time_limit_stops_the_scheme_and_resuming_ends_it(tmp_path):
+    whole = train("fcp", population=2, out=tmp_path / "whole", log_every=1)
+    stopped = train("fcp", population=2, out=tmp_path / "run", minutes=1e-7, log_every=1)
+    assert stopped.status == "out of time"
+    assert not stopped.results
+    assert rpax.load(tmp_path / "run" / "pool").update < 12
+    assert policies(rpax.resume(tmp_path / "run")) == policies(whole)
+
+
+def test_progress_counts_all_stages():
+    seen = []
+    train("comedi", population=2, progress=lambda update, until, rows: seen.append((update, until)), log_every=6)
+    assert seen == [(6, 24), (12, 24), (18, 24), (24, 24)]
+
+
+def test_scheme_json_says_what_each_folder_is(tmp_path):
+    train("fcp", population=2, out=tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "scheme.json").read_text())
+    assert content["scheme"] == "fcp"
+    assert [stage["folder"] for stage in content["stages"]] == ["pool", "."]
+    assert all(stage["about"] for stage in content["stages"])
+
+
+def test_an_environment_may_come_as_an_object():
+    game = rpax.make("matrix/custom", payoffs=[[1, 0], [0, 1]])
+    run = rpax.train("fcp", game, exact=True, updates=4, population=2)
+    assert run.agent("partner_1_half").seats == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"fixed": {"partner_0_first": "uniform"}}, "trains its own partners; leave partner_0_first out"),
+        ({"partner": "uniform"}, "trains its own partners; leave --partner out"),
+        ({"sinks": ["tensorboard"]}, "needs a run directory"),
+    ],
+)
+def test_what_a_scheme_does_not_take_is_refused(settings, complaint):
+    with pytest.raises(InputError, match=complaint):
+        train("fcp", population=2, **settings)
