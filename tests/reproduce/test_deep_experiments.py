@@ -17,7 +17,21 @@ from rpax.reproduce import DEEP_EXPERIMENTS
 from rpax.reproduce.cells import curve
 from rpax.reproduce.deep_runner import run_study
 from rpax.reproduce.figure_6 import exceeds, sabotages
-from rpax.reproduce.study import BUDGETS, GREEDY, SELF_PLAY, STRICT, WITHIN_SEED, Population, Study, Value, difference
+from rpax.reproduce.study import (
+    BEFORE,
+    BUDGETS,
+    GREEDY,
+    SELF_PLAY,
+    STRICT,
+    WITHIN_SEED,
+    Population,
+    Study,
+    Value,
+    best_partner,
+    difference,
+    under,
+)
+from rpax.runs.config import TrainConfig
 from rpax.runs.prepare import prepare
 
 TINY = {"updates": 2, "envs": 2, "steps": 6, "hidden_sizes": (4,), "evaluation_episodes": 4}
@@ -195,3 +209,31 @@ def test_a_study_of_a_game_of_ones_own_takes_a_few_lines():
     """What docs say: a study is data."""
     assert RING.config(RING.populations[1], "smoke", 2).partner_play == 0.2
     assert rpax.make(RING.environment).horizon == 5
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("name", [name for name in DEEP_EXPERIMENTS if find_deep_experiment(name).studies[0].attacks])
+def test_every_attack_of_every_experiment_can_be_configured(name, budget):
+    for study in find_deep_experiment(name).studies:
+        for algorithm in study.attacks:
+            settings = study.settings_of_attack(budget, algorithm)
+            config, objective = prepare(TrainConfig(algorithm, study.environment, victim="uniform", **settings))
+            assert {"victim", "adversary"} <= set(objective.agents)
+            assert config.updates
+
+
+def test_victims_are_attacked_once_and_their_numbers_are_those_of_the_cells(tmp_path, no_plots, monkeypatch):
+    population = Population("SP", "sp", seeds=dict.fromkeys(BUDGETS, 1))
+    settings = dict.fromkeys(BUDGETS, TINY)
+    study = Study("ring", "small/ring", (population,), settings, attacks=("ap",), attack_settings=settings)
+    first = run_study(study, "smoke", tmp_path, silent)
+    cell = json.loads((tmp_path / "attack-sp-seed-0-ap.json").read_text())
+    assert first.values["SP", BEFORE].mean == cell["victim_return"]["before"]["mean"]
+    assert first.values["SP", under("ap")].mean == cell["victim_return"]["under_attack"]["mean"]
+    assert first.values["SP", best_partner("ap")].mean == max(
+        score["mean"] for score in cell["partner_return"].values()
+    )
+    monkeypatch.setattr("rpax.reproduce.attack_cells.attack", refuse)
+    assert run_study(study, "smoke", tmp_path, silent).values == first.values
+    (tmp_path / "attack-sp-seed-0-ap.json").unlink()
+    assert run_study(study, "smoke", tmp_path, silent).values == first.values

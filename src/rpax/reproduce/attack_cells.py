@@ -54,7 +54,7 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
     """Attack, or go on with an attack that was stopped."""
     out = cells.folder / "runs" / name
     title = f"{cells.study.case}: {algorithm} on {population.label}, seed {seed}"
-    settings = cells.study.attack_settings[cells.budget]
+    settings = cells.study.settings_of_attack(cells.budget, algorithm)
 
     @contextlib.contextmanager
     def phase(what: str) -> Iterator[Progress]:
@@ -72,4 +72,4 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
         assert victim.path is not None, "trainings of a study have directories"
         source = f"{victim.path}:{victim.config.seed_list[0]}:{population.victim}"
         found = attack(source, None, algorithm, seed=seed, out=out, replays=0, phase=phase, **settings).to_dict()
-    return {"settings": plain(dict(settings)), **{k: v for k, v in found.items() if k not in ("run_dir", "victim")}}
+    return {"settings": plain(settings), **{k: v for k, v in found.items() if k not in ("run_dir", "victim")}}

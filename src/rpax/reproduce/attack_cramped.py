@@ -49,8 +49,9 @@ EXPERIMENT = DeepExperiment(
             (Population("SP .01", "sp", {"entropy": 0.01}, {"smoke": 1, "laptop": 1, "paper": 5}),),
             OVERCOOKED,
             attacks=("ap", "ap-rpg"),
+            attack_settings=OVERCOOKED,
             # Partner-play lets the adversary learn the victim's ways: with the paper's 0.1 they cooperate.
-            attack_settings={**OVERCOOKED, "laptop": {**OVERCOOKED["laptop"], "partner_play": 0.0}},
+            attack_options={("laptop", "ap-rpg"): {"partner_play": 0.0}},
             published={
                 ("SP .01", BEFORE): "240",
                 ("SP .01", under("ap")): "0 (blocks the plates)",

@@ -138,6 +138,7 @@ class Study:
         settings: of all populations, for each budget.
         attacks: the algorithms that attack each population's victim; none for cross-play.
         attack_settings: of the attacks, for each budget.
+        attack_options: beside these, for a budget and an attack.
         manipulators: whether they take part in cross-play.
         published: (label, quantity) to what the paper says.
         claims: from the results to what became of each claim.
@@ -149,6 +150,7 @@ class Study:
     settings: Mapping[Budget, Mapping[str, Any]]
     attacks: Sequence[str] = ()
     attack_settings: Mapping[Budget, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    attack_options: Mapping[tuple[Budget, str], Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     published: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     claims: Callable[[Mapping[tuple[str, str], Value]], list[Finding]] = lambda values: []
 
@@ -156,6 +158,10 @@ class Study:
         """What one training is asked for."""
         settings = {**self.settings[budget], **population.settings}
         return TrainConfig(population.algorithm, self.environment, seed=seed, **settings)
+
+    def settings_of_attack(self, budget: Budget, algorithm: str) -> dict[str, Any]:
+        """What an attack is asked for."""
+        return {**self.attack_settings[budget], **self.attack_options.get((budget, algorithm), {})}
 
 
 @dataclasses.dataclass(frozen=True)
