@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 #: What the agent that is trained is called.
 BEST_RESPONSE = "best_response"
-#: Settings that a best response does not take over from the run that it is trained for: they say what is learned
-#: there and where it goes, or were fitted to its objective.
+#: Settings that a best response does not take over from the run that it is trained for, beside its algorithm's options:
+#: they say what is learned there and where it goes, or were fitted to its objective.
 _NOT_TAKEN_OVER = (
-    "algorithm", "environment", "population", "partner_play", "crossplay_weight", "sides", "victim_self_play",
-    "antagonist", "victim", "partner", "seed", "seeds", "updates", "minutes", "sinks", "log_every", "sampling",
-    "ppo_minibatches", "evaluation_episodes", "influence", "outer_average",
+    "algorithm", "environment", "victim", "partner", "seed", "seeds", "updates", "minutes", "sinks", "log_every",
+    "snapshots", "sampling", "ppo_minibatches", "evaluation_episodes", "influence", "outer_average",
 )  # fmt: skip
 
 
@@ -154,11 +153,13 @@ def train_best_response(
         InputError: a partner is called ``best_response`` itself, or a setting is wrong.
     """
     from rpax.runs.config import FIELDS
+    from rpax.runs.prepare import ALGORITHM_OPTIONS
     from rpax.runs.run import train
 
     if BEST_RESPONSE in mixture.partners:
         raise InputError(f"a partner is called '{BEST_RESPONSE}', as the agent to be trained; give it another name")
-    settings: dict[str, Any] = {name: getattr(config, name) for name in FIELDS if name not in _NOT_TAKEN_OVER}
+    left_out = {*_NOT_TAKEN_OVER, *ALGORITHM_OPTIONS}
+    settings: dict[str, Any] = {name: getattr(config, name) for name in FIELDS if name not in left_out}
     return train(
         best_response_objective(mixture),
         environment,
