@@ -165,8 +165,10 @@ WBWWXW
 def test_together_they_deliver_soups(layout, cooks):
     options = {"layout": DRAWN} if layout == "custom" else {}
     game = rpax.make(f"overcooked/{layout}", **options)
-    # Two soups at the very least; a soup pays 20.
-    assert (returns(game, cooks) >= 40).all()
+    found = returns(game, cooks)
+    # A soup pays 20: two in every episode, and five on average on the layouts that everybody knows.
+    assert (found >= 40).all()
+    assert layout == "custom" or found.mean() >= 100
 
 
 def test_idle_cooks_change_nothing_but_the_time(room):
