@@ -34,6 +34,18 @@ def test_the_python_of_the_readme_runs(capsys):
     assert "0.0" in capsys.readouterr().out
 
 
+def test_the_python_about_fixed_agents_runs(capsys, monkeypatch):
+    from rpax.policies import scripted
+
+    monkeypatch.setattr(scripted, "PARTNERS", dict(scripted.PARTNERS))
+    text = (ROOT / "docs" / "fixed-agents.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        exec(compile(block, "fixed-agents.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("<Agent 'idle': seats 0, 1, 0 parameters> {0: 'shared', 1: 'shared'}")
+    assert names["victim"].seats == names["greedy_agent"].seats == (0, 1)
+
+
 COMMANDS = [
     line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("rpax train ")
 ]

@@ -97,21 +97,37 @@ def test_what_a_cook_does_next(room, name, state, expected):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_cooks_in_different_rooms_hand_over():
+def test_cooks_in_different_rooms_share_the_work_over_counters():
     # Left of column 2 onions and plates, right of it pots and delivery; the counters (2, 1) to (2, 3) touch both rooms.
     game = rpax.make("overcooked/forced_coord")
+    onion = game._common.OBJECT_TO_INDEX["onion"]
     left, right = (1, 2), (3, 2)
-    for name, holds in (("onion-carrier", "onion"), ("plate-carrier", "plate")):
-        for facing, expected in ((RIGHT, INTERACT), (UP, RIGHT)):
-            state = state_of(game, left, right, facing=facing, holds=holds)
-            np.testing.assert_allclose(chances(name, game, state), distribution(expected), atol=1e-6)
-    # What lies there is taken by the one who can use it, and left by the one who laid it down.
-    laid = state_of(game, right, left, facing=LEFT)
-    laid = laid._replace(grid=laid.grid.at[2, 2, 0].set(game._common.OBJECT_TO_INDEX["onion"]))
-    np.testing.assert_allclose(chances("onion-carrier", game, laid), distribution(INTERACT), atol=1e-6)
-    laid = state_of(game, left, right, facing=RIGHT)
-    laid = laid._replace(grid=laid.grid.at[2, 2, 0].set(game._common.OBJECT_TO_INDEX["onion"]))
-    assert chances("onion-carrier", game, laid)[INTERACT] == 0
+
+    def does(name: str, own: tuple, facing: int, laid: tuple = (), **its: Any) -> np.ndarray:
+        state = state_of(game, own, right if own == left else left, facing=facing, **its)
+        grid = state.grid
+        for line in laid:
+            grid = grid.at[line, 2, 0].set(onion)
+        return chances(name, game, state._replace(grid=grid))
+
+    for name in ("onion-carrier", "plate-carrier"):
+        # What the left one holds, it lays on a counter.
+        for holds in ("onion", "plate"):
+            np.testing.assert_allclose(does(name, left, RIGHT, holds=holds), distribution(INTERACT), atol=1e-6)
+            np.testing.assert_allclose(does(name, left, UP, holds=holds), distribution(RIGHT), atol=1e-6)
+        # It fetches onions, beside it, while pots take them, and plates, below, as soon as a soup cooks.
+        np.testing.assert_allclose(does(name, left, LEFT), distribution(INTERACT), atol=1e-6)
+        np.testing.assert_allclose(does(name, left, LEFT, pot=FULL - 1), distribution(DOWN), atol=1e-6)
+        # Two pots take six onions, so it goes on while two lie there; the last counter is not for onions.
+        np.testing.assert_allclose(does(name, left, LEFT, laid=(1, 2)), distribution(INTERACT), atol=1e-6)
+        assert does(name, left, DOWN, laid=(1, 2), holds="onion")[DOWN] < 0.5
+        np.testing.assert_allclose(
+            does(name, (1, 3), RIGHT, laid=(1, 2), holds="plate"), distribution(INTERACT), atol=1e-6
+        )
+        # The right one takes what lies there if its pots take it, and brings it there.
+        np.testing.assert_allclose(does(name, right, LEFT, laid=(2,)), distribution(INTERACT), atol=1e-6)
+        np.testing.assert_allclose(does(name, right, LEFT, holds="onion"), distribution(UP), atol=1e-6)
+        assert does(name, right, LEFT, laid=(2,), pot=FULL - 1)[INTERACT] == 0
 
 
 def returns(game: Any, cooks: tuple[str, str], episodes: int = 4) -> np.ndarray:
@@ -136,6 +152,10 @@ WBWWXW
     [
         "cramped_room",
         "custom",
+        "forced_coord",
+        pytest.param("forced_two_exchange", marks=pytest.mark.slow),
+        pytest.param("forced_three_exchange", marks=pytest.mark.slow),
+        pytest.param("forced_split_pot", marks=pytest.mark.slow),
         pytest.param("coord_ring", marks=pytest.mark.slow),
         pytest.param("counter_circuit", marks=pytest.mark.slow),
         pytest.param("asymm_advantages", marks=pytest.mark.slow),
@@ -145,8 +165,10 @@ WBWWXW
 def test_together_they_deliver_soups(layout, cooks):
     options = {"layout": DRAWN} if layout == "custom" else {}
     game = rpax.make(f"overcooked/{layout}", **options)
-    # Two soups at the very least; a soup pays 20.
-    assert (returns(game, cooks) >= 40).all()
+    found = returns(game, cooks)
+    # A soup pays 20: two in every episode, and five on average on the layouts that everybody knows.
+    assert (found >= 40).all()
+    assert layout == "custom" or found.mean() >= 100
 
 
 def test_idle_cooks_change_nothing_but_the_time(room):

@@ -93,6 +93,7 @@ class Command:
         from rpax.benchmark.machine import machine, peak_memory_bytes
         from rpax.benchmark.measure import measure
         from rpax.benchmark.stepping import stepping_speed
+        from rpax.policies.external import asking
         from rpax.runs.session import make_environment, resolve_fixed
         from rpax.training.setup import make_problem
 
@@ -109,11 +110,9 @@ class Command:
         for config, objective in cases:
             size = f"N={config.lookahead}, {config.envs} envs, {config.manipulator_gradient}"
             say(f"measuring {objective.name} on {config.environment}: {size}", quiet=self.quiet)
-            measured.append(
-                measure(
-                    config, objective, self.repetitions, compilations=self.compilations, phases=not measured, tell=tell
-                )
-            )
+            how = {"compilations": self.compilations, "phases": not measured, "tell": tell}
+            with asking():
+                measured.append(measure(config, objective, self.repetitions, **how))
         tell("stepping the environment alone")
         first = cases[0][0]
         document = {

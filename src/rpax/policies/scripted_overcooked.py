@@ -1,8 +1,10 @@
 """Scripted cooks: they act from the 26 layers of an Overcooked observation alone, whatever the layout.
 
 A cook decides what it wants to interact with (a set of cells), and goes the shortest way to the nearest one, around the
-other cook where there is a way around. Where there is nothing to do it waits where it stands in nobody's way. Functions
-here are of one observation, in JAX; what they return are probabilities, as a few moves are left to chance: that
+other cook where there is a way around. Where there is nothing to do it waits where it stands in nobody's way. A cook
+whose room lacks something shares the work with the other one over the counters between them, whatever its role.
+
+Functions are of one observation, in JAX; what they return are probabilities, as a few moves are left to chance: that
 resolves whatever two cooks can block each other in.
 
 The layers are listed in the docstring of ``jaxmarl.environments.overcooked.Overcooked.get_obs``.
@@ -25,7 +27,7 @@ _MOVES = ((-1, 0), (1, 0), (0, 1), (0, -1))
 _STAY, _INTERACT, _ACTIONS = 4, 5, 6
 #: How likely a move at random is, and how likely where there is no way to what is wanted but through the other cook.
 _WANDER, _GIVE_WAY = 0.05, 0.4
-_FULL = 3
+_IN_POT, _FULL = 16, 3
 _FAR = 10_000
 
 Cells = Bool[Array, "height width"]
@@ -50,7 +52,9 @@ class Kitchen(NamedTuple):
         onions: onions on counters.
         plates: plates on counters.
         soups: soups on counters.
+        missing: how many onions each pot takes.
         holds: whether it holds an onion, a plate or a soup.
+        other_holds: what the other cook holds.
     """
 
     own: Cells
@@ -67,7 +71,9 @@ class Kitchen(NamedTuple):
     onions: Cells
     plates: Cells
     soups: Cells
+    missing: Int[Array, "height width"]
     holds: Bool[Array, "3"]
+    other_holds: Bool[Array, "3"]
 
 
 def look(observation: UInt8[Array, "height width 26"]) -> Kitchen:
@@ -80,54 +86,78 @@ def look(observation: UInt8[Array, "height width 26"]) -> Kitchen:
     lying = {name: cells & ~own & ~other for name, cells in things.items()}
     stations = pots | layer[12] | layer[14] | layer[15]
     blocked = stations | counters | lying["onions"] | lying["plates"] | lying["soups"]
-    cooking = layer[20] | layer[21]
+    with_room = pots & ~layer[20] & ~layer[21] & (observation[..., _IN_POT] < _FULL)
     return Kitchen(
         own=own,
         other=other,
         facing=ahead[0] | ahead[1] | ahead[2] | ahead[3],
         floor=~blocked,
         pots=pots,
-        with_room=pots & ~cooking & (observation[..., 16] < _FULL),
+        with_room=with_room,
+        missing=with_room * (_FULL - observation[..., _IN_POT].astype(jnp.int32)),
         done=pots & layer[21],
         onion_piles=layer[12],
         plate_piles=layer[14],
         deliveries=layer[15],
         counters=counters,
         holds=jnp.stack([(cells & own).any() for cells in things.values()]),
+        other_holds=jnp.stack([(cells & other).any() for cells in things.values()]),
         **lying,
     )
 
 
 def carry_onions(kitchen: Kitchen) -> Cells:
-    """What a cook wants to interact with who brings onions to pots.
-
-    One who cannot get to any pot lays them on counters that the other cook can reach; one who can takes them from
-    there. What else it holds it gets rid of.
-    """
-    room = _room(kitchen)
-    has_pot = _reached(room, kitchen.pots)
-    sources = kitchen.onion_piles | (kitchen.onions & has_pot)
-    targets = jnp.where(has_pot, kitchen.with_room, _to_hand_over(kitchen, room))
+    """What a cook wants to interact with who brings onions to pots. What else it holds it gets rid of."""
     onion, plate, soup = kitchen.holds
-    wanted = jnp.where(onion, targets, sources)
-    wanted = jnp.where(plate, kitchen.counters, wanted)
-    return jnp.where(soup, _where_to_bring_soup(kitchen, room), wanted)
+    wanted = jnp.where(onion, kitchen.with_room, kitchen.onion_piles | kitchen.onions)
+    return jnp.where(plate, kitchen.counters, jnp.where(soup, kitchen.deliveries, wanted))
 
 
 def carry_plates(kitchen: Kitchen) -> Cells:
-    """What a cook wants to interact with who takes soups up and delivers them.
+    """What a cook wants to interact with who takes soups up and delivers them; it fetches a plate first and waits."""
+    onion, plate, soup = kitchen.holds
+    sources = jnp.where(kitchen.soups.any(), kitchen.soups, kitchen.plate_piles | kitchen.plates)
+    wanted = jnp.where(onion, kitchen.with_room | kitchen.counters, sources)
+    return jnp.where(plate, kitchen.done, jnp.where(soup, kitchen.deliveries, wanted))
 
-    It fetches a plate first and waits with it. One who cannot get to any pot lays plates on counters that the other
-    cook can reach; one who cannot get to a delivery, soups.
+
+def share_work(kitchen: Kitchen) -> Cells:
+    """What a cook wants to interact with where its room lacks something, so that things must pass over counters.
+
+    It does what its own pots need, and what pots elsewhere need and do not get from counters or the other cook's hands.
+    Plates come before onions: soups that nobody takes up hold up everything.
     """
     room = _room(kitchen)
-    has_pot, can_deliver = _reached(room, kitchen.pots), _reached(room, kitchen.deliveries)
-    soups = kitchen.soups & can_deliver
-    sources = jnp.where(_reached(room, soups), soups, kitchen.plate_piles | (kitchen.plates & has_pot))
+    beside = _grown(room)
+    between = beside & _grown(kitchen.floor & ~room) & ~kitchen.floor
+    over = kitchen.counters & between
+    own, elsewhere = kitchen.pots & beside, kitchen.pots & ~beside
+    takes_onions, has_soup = (own & kitchen.with_room).any(), (own & ~kitchen.with_room).any()
+    lying = [(things & between).sum() for things in (kitchen.onions, kitchen.plates)]
+    on_the_way = jnp.stack(lying) + kitchen.other_holds[:2]
+    lacks_onions = jnp.sum(kitchen.missing * elsewhere) > on_the_way[0]
+    lacks_plates = (elsewhere & ~kitchen.with_room).sum() > on_the_way[1]
+    soups = kitchen.soups & beside & (kitchen.deliveries & beside).any()
+    plates = (kitchen.plate_piles & (has_soup | lacks_plates) | kitchen.plates & has_soup) & beside
+    onions = (kitchen.onion_piles & (takes_onions | lacks_onions) | kitchen.onions & takes_onions) & beside
+    sources = jnp.where(soups.any(), soups, jnp.where(plates.any(), plates, onions))
+    # The last counter between the rooms is left to plates and soups. Who waits to lay an onion there, and should take
+    # one of these instead, lays it anywhere.
+    places = kitchen.counters | kitchen.onions | kitchen.plates | kitchen.soups
+    has_place = (over.sum() > 1) | ((places & between).sum() == 1)
+    lay_onion = jnp.where(has_place, over, kitchen.counters & (soups | plates).any())
     onion, plate, soup = kitchen.holds
-    wanted = jnp.where(plate, jnp.where(has_pot, kitchen.done, _to_hand_over(kitchen, room)), sources)
-    wanted = jnp.where(onion, kitchen.with_room | kitchen.counters, wanted)
-    return jnp.where(soup, _where_to_bring_soup(kitchen, room), wanted)
+    wanted = jnp.where(onion, jnp.where(takes_onions, own & kitchen.with_room, lay_onion), sources)
+    wanted = jnp.where(plate, jnp.where(has_soup, own & kitchen.done, over), wanted)
+    deliveries = kitchen.deliveries & beside
+    return jnp.where(soup, jnp.where(deliveries.any(), deliveries, over), wanted)
+
+
+def _has_everything(kitchen: Kitchen) -> Bool[Array, ""]:
+    """Whether the cook can cook and deliver a soup alone."""
+    beside = _grown(_room(kitchen))
+    stations = (kitchen.pots, kitchen.onion_piles, kitchen.plate_piles, kitchen.deliveries)
+    return jnp.stack([(cells & beside).any() for cells in stations]).all()
 
 
 def go_for(kitchen: Kitchen, wanted: Cells) -> Float[Array, "6"]:
@@ -179,20 +209,6 @@ def _room(kitchen: Kitchen) -> Cells:
     return (_distances(kitchen.own[None], kitchen.floor[None])[0] < _FAR) & kitchen.floor
 
 
-def _reached(room: Cells, cells: Cells) -> Bool[Array, ""]:
-    """Whether any of the cells is beside the room."""
-    return (_grown(room) & cells).any()
-
-
-def _to_hand_over(kitchen: Kitchen, room: Cells) -> Cells:
-    """Empty counters between the cook's room and another."""
-    return kitchen.counters & _grown(room) & _grown(kitchen.floor & ~room)
-
-
-def _where_to_bring_soup(kitchen: Kitchen, room: Cells) -> Cells:
-    return jnp.where(_reached(room, kitchen.deliveries), kitchen.deliveries, _to_hand_over(kitchen, room))
-
-
 def _grown(cells: Cells) -> Cells:
     """The cells beside the given ones."""
     return jnp.stack([_shift(cells, move) for move in _MOVES]).any(axis=0)
@@ -218,16 +234,16 @@ def _at(distances: Int[Array, "height width"], own: Cells, move: tuple[int, int]
 def always(action: int) -> Callable[[Shaped[Array, "batch ..."]], Int[Array, " batch"]]:
     """The policy that does the same everywhere."""
 
-    def act(observations: Shaped[Array, "batch ..."]) -> Int[Array, " batch"]:
+    def idle(observations: Shaped[Array, "batch ..."]) -> Int[Array, " batch"]:
         return jnp.full(len(observations), action, jnp.int32)
 
-    return act
+    return idle
 
 
 def _cook(decide: Callable[[Kitchen], Cells], name: str) -> JaxPolicy:
     def of_one(observation: UInt8[Array, "height width 26"]) -> Float[Array, "6"]:
         kitchen = look(observation)
-        return go_for(kitchen, decide(kitchen))
+        return go_for(kitchen, jnp.where(_has_everything(kitchen), decide(kitchen), share_work(kitchen)))
 
     def act(observations: UInt8[Array, "batch height width 26"]) -> Float[Array, "batch 6"]:
         return jax.vmap(of_one)(observations)
