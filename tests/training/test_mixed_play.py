@@ -14,6 +14,8 @@ from rpax.errors import InputError
 from rpax.estimators.advantages import normalize_pooled
 from rpax.objectives.plan import MixedPairing, Pairing
 from rpax.runs.config import TrainConfig
+from rpax.training.base_update import base_gradients, term_advantages
+from rpax.training.critic_update import appraise
 from rpax.training.exact_step import exact_base_gradients
 from rpax.training.initial import initial_state
 from rpax.training.mixed_play import draw_mixing, first_mixed_steps, next_mixed_steps
@@ -160,6 +162,36 @@ def test_from_the_switch_on_the_agent_plays_with_itself():
     np.testing.assert_allclose(combinations, 0.25, atol=5 * np.sqrt(0.1875 / len(begun)))
 
 
+def test_the_sampled_gradient_is_the_exact_one():
+    """A mean over 6 terms and over steps, of which every episode of g3 has 3: a 18th of Σ weight ∇U.
+
+    That holds for mixed-play too, as its beginnings are among the steps.
+    """
+    game, batches = rpax.make("extensive/g3"), 60
+    with jax.enable_x64(True):
+        problem = tabular_problem(
+            game, exact=False, envs=100, steps=30, normalize=False, discount=1.0, gae_decay=1.0, entropy=0.0
+        )
+        terms, pairings = {"own": problem.plan.base_terms["own"]}, problem.plan.lookahead_pairings
+        state = initial_state(problem, key_data(2), exact=False)
+
+        def gradient(key):
+            start = initial_state(problem, key, exact=False).lookahead_streams
+            chunk, _ = roll_out_training(problem, state.base, pairings, jax.random.fold_in(key, 9), start)
+            advantage = appraise(problem, state, pairings, chunk, learn=False).advantage
+            of_terms = term_advantages(problem, terms, advantage, chunk.counted)
+            return base_gradients(problem, state.base, chunk, of_terms)["own"].gradient
+
+        keys = jnp.stack([key_data(seed) for seed in range(batches)])
+        sampled = jax.jit(lambda keys: jax.lax.map(gradient, keys))(keys)
+        exact = exact_base_gradients(tabular_problem(game, exact=True), state.base, {})["own"]
+    for found, expected in zip(jax.tree.leaves(sampled), jax.tree.leaves(exact), strict=True):
+        found = 18 * np.asarray(found)
+        error = found.std(axis=0, ddof=1) / np.sqrt(batches)
+        assert (np.abs(found.mean(axis=0) - np.asarray(expected)) <= 5 * error + 1e-12).all()
+        assert np.abs(np.asarray(expected)).max() > 5 * error.max(), "the test could tell"
+
+
 @pytest.mark.parametrize(("horizon", "possible"), [(1, {0}), (2, {1}), (5, {1, 2, 3, 4})])
 def test_how_many_steps_are_mixed(horizon, possible):
     pairings = [Pairing("a", "a"), MixedPairing("a", "a", "b")]
@@ -176,8 +208,6 @@ def test_how_many_steps_are_mixed(horizon, possible):
 
 def test_what_does_not_count_changes_nothing():
     """The critics and advantages of mixed-play are the same whatever was paid in the beginnings."""
-    from rpax.training.critic_update import appraise
-
     game = rpax.make("extensive/g3")
     found = []
     for update in ("pg", "ppo"):

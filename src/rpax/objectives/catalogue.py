@@ -262,13 +262,6 @@ def _fictitious_co_play(options: AlgorithmOptions) -> AgentsAndEdges:
     return {"base_0": "base", **dict.fromkeys(partners, "fixed")}, _drop_empty(edges)
 
 
-#: Why mixed-play is refused to agents that remember.
-MEMORY_AND_MIXED_PLAY = (
-    "mixed-play needs agents without memory, which would have to remember what another agent did as their own; use "
-    "network mlp or cnn, or give --mixed-play-weight 0"
-)
-
-
 def compatible_conventions_edges(name: str, earlier: str, options: AlgorithmOptions) -> list[ObjectiveEdge]:
     """What CoMeDi adds to an agent's self-play for the earlier agent that it is most compatible with."""
     return _drop_empty(

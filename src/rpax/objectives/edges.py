@@ -21,6 +21,11 @@ from rpax.errors import InputError, shown, suggestion
 Role = Literal["base", "manipulator", "fixed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 BOTH_SEATS = (0, 1)
+#: Why mixed-play is refused to agents that remember.
+MEMORY_AND_MIXED_PLAY = (
+    "mixed-play needs agents without memory, which would have to remember what another agent did as their own; use "
+    "network mlp or cnn, or give --mixed-play-weight 0"
+)
 _OPTIONAL = ("shapes", "mixed_with")
 _NAMES = ("learner", "beneficiary", "partner", *_OPTIONAL)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -11,13 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rpax.errors import InputError
-from rpax.objectives.catalogue import (
-    MEMORY_AND_MIXED_PLAY,
-    AlgorithmOptions,
-    algorithm,
-    compatible_conventions_edges,
-)
-from rpax.objectives.edges import Objective, ObjectiveEdge
+from rpax.objectives.catalogue import AlgorithmOptions, algorithm, compatible_conventions_edges
+from rpax.objectives.edges import MEMORY_AND_MIXED_PLAY, Objective, ObjectiveEdge
 from rpax.runs.config import TrainConfig
 from rpax.schemes.stages import Finished, Scheme, Stage, stage_config, stage_seed
 

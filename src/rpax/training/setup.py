@@ -13,8 +13,7 @@ from rpax.environments.reachable import ReachableStarts
 from rpax.environments.symmetries import OtherPlay, averaged_over
 from rpax.environments.tabular_game import TabularGame
 from rpax.errors import InputError
-from rpax.objectives.catalogue import MEMORY_AND_MIXED_PLAY
-from rpax.objectives.edges import Objective
+from rpax.objectives.edges import MEMORY_AND_MIXED_PLAY, Objective
 from rpax.objectives.plan import make_plan
 from rpax.objectives.sampling import weighted
 from rpax.policies.agent import AgentPolicy, Parameters, make_agent_policy
