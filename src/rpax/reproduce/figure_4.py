@@ -56,7 +56,7 @@ CRAMPED_EXPERIMENT = DeepExperiment(
             "cramped_room",
             "overcooked/cramped_room",
             (
-                Population("CoMeDi", "comedi"),
+                Population("CoMeDi", "comedi", {"population": 2}),
                 Population("AD", "ad"),
                 Population("AD-RPG", "ad-rpg"),
             ),

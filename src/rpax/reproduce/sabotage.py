@@ -24,7 +24,7 @@ EXPERIMENT = DeepExperiment(
         Study(
             "storm-sabotage",
             "storm/sabotage",
-            (Population("CoMeDi", "comedi"), Population("AD", "ad"), Population("AD-RPG", "ad-rpg")),
+            (Population("CoMeDi", "comedi", {"population": 2}), Population("AD", "ad"), Population("AD-RPG", "ad-rpg")),
             STORM,
             published={("CoMeDi", SELF_PLAY): "≈ 1", ("CoMeDi", WITHIN_SEED): "≈ −0.6"},
             claims=_claims,
