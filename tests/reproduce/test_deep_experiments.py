@@ -98,7 +98,7 @@ def test_a_second_call_makes_nothing_and_a_gap_is_filled(reproduced, monkeypatch
     (folder / "cross-play.json").unlink()
     monkeypatch.setattr("rpax.runs.cross_play.play_cells", lambda *arguments, **settings: iter(()))
     assert run_study(RING, "smoke", folder, silent).values == first.values
-    assert run_study(RING, "smoke", folder, silent, missing_only=True).values == first.values
+    assert run_study(RING, "smoke", folder, silent, make=False).values == first.values
 
 
 def refuse(*arguments, **settings):

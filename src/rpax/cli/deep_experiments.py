@@ -1,5 +1,6 @@
 """What `rpax reproduce` does for deep experiments: cell by cell, then published beside measured."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
@@ -16,10 +17,23 @@ if TYPE_CHECKING:
 _MISSING = "–"
 
 
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """How a reproduction tells what it does.
+
+    Attributes:
+        json: one document on stdout instead of tables.
+        quiet: no progress.
+    """
+
+    json: bool
+    quiet: bool
+
+
 def reproduce(
-    name: str, budget: "Budget", only: Sequence[str], out: pathlib.Path | None, *, as_json: bool, quiet: bool
+    name: str, budget: "Budget", only: Sequence[str], out: pathlib.Path | None, *, make: bool, output: Output
 ) -> int:
-    """Make the cells that are missing, print the table and write what `rpax reproduce` writes."""
+    """Make the cells that are missing, unless told not to, print the table and write what `rpax reproduce` writes."""
     experiment = find_deep_experiment(name)
     cases = [study.case for study in experiment.studies]
     for case in only:
@@ -27,23 +41,23 @@ def reproduce(
             raise InputError(f"experiment '{name}' has no case '{case}'; {suggestion(case, cases)}")
     folder = out or pathlib.Path("runs") / f"reproduce-{name}-{budget}"
     _check_budget(folder, name, budget)
-    say(f"cells go to {folder}; a second call goes on from there", quiet=quiet)
+    say(f"cells go to {folder}; a second call goes on from there", quiet=output.quiet or not make)
     from rpax.reports.study_pictures import draw_study
     from rpax.reproduce.deep_runner import run_study
 
     results = []
-    with _Shown(quiet=quiet) as show:
+    with _Shown(quiet=output.quiet) as show:
         for study in experiment.chosen(budget, only):
-            results.append(run_study(study, budget, folder / study.case, show))
+            results.append(run_study(study, budget, folder / study.case, show, make=make))
             draw_study(results[-1], folder / study.case)
     document = {"experiment": name, "budget": budget, "cases": [result.to_dict() for result in results]}
     (folder / "results.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    if as_json:
+    if output.json:
         print_json(document)
     else:
         for result in results:
             print_study(name, result)
-    say(f"written: {folder / 'results.json'}", quiet=quiet)
+    say(f"written: {folder / 'results.json'}", quiet=output.quiet)
     return 0
 
 
@@ -137,5 +151,6 @@ def print_study(name: str, result: "StudyResult") -> None:
         last = row.label
     console.print(table)
     for finding in result.findings:
-        verdict = {None: "not measured", True: "holds", False: "does not hold"}[finding.holds]
-        console.print(f"  {verdict}: {finding.claim}. {finding.evidence}", highlight=False, soft_wrap=True)
+        verdict = {None: "not measured yet", True: "holds", False: "does not hold"}[finding.holds]
+        evidence = "" if finding.holds is None else f" — {finding.evidence}"
+        console.print(f"  {verdict}: {finding.claim}{evidence}", highlight=False, soft_wrap=True)

@@ -50,8 +50,8 @@ class StudyResult:
     @property
     def rows(self) -> list[Row]:
         """The table: everything that was published or measured."""
-        keys = dict.fromkeys([*self.values, *self.study.published])
-        order = {label: number for number, label in enumerate(label for label, _ in self.values)}
+        keys = dict.fromkeys([*self.study.published, *self.values])
+        order = {population.label: number for number, population in enumerate(self.study.populations)}
         return [
             Row(label, quantity, self.study.published.get((label, quantity)), self.values.get((label, quantity)))
             for label, quantity in sorted(keys, key=lambda key: order.get(key[0], len(order)))
@@ -67,7 +67,7 @@ class StudyResult:
 
 
 def run_study(
-    study: Study, budget: Budget, folder: pathlib.Path, progress: Progress, *, missing_only: bool = False
+    study: Study, budget: Budget, folder: pathlib.Path, progress: Progress, *, make: bool = True
 ) -> StudyResult:
     """Make a study's missing cells, and read all of them.
 
@@ -76,20 +76,20 @@ def run_study(
         budget: how much is done.
         folder: ``OUT/CASE``.
         progress: see :data:`rpax.reproduce.cells.Progress`.
-        missing_only: make nothing; read what is there.
+        make: what is missing; else only what is there is read.
     """
     cells = Cells(study, budget, folder, progress)
-    if not missing_only:
+    if make:
         for population, seed in cells.trainings():
             cells.train(population, seed)
     values = _of_trainings(cells)
     if study.attacks:
         from rpax.reproduce.attack_cells import attack_values
 
-        values |= attack_values(cells, make=not missing_only)
+        values |= attack_values(cells, make=make)
     else:
-        values |= _of_cross_play(cells, greedy=False, make=not missing_only)
-        values |= _of_cross_play(cells, greedy=True, make=not missing_only)
+        values |= _of_cross_play(cells, greedy=False, make=make)
+        values |= _of_cross_play(cells, greedy=True, make=make)
     return StudyResult(study, budget, values, study.claims(values))
 
 

@@ -1,4 +1,8 @@
-"""Table 1: what fixed victims get in unobserved STORM, as they were trained and under three attacks."""
+"""Table 1: what fixed victims get in unobserved STORM, as they were trained and under three attacks.
+
+Before the attacks a victim plays with itself, or where it has a seat of its own with its training partners. The paper's
+training column has 0 for AD, whose agents do well with themselves: it seems to be their return with each other.
+"""
 
 from collections.abc import Mapping
 
@@ -39,7 +43,7 @@ def published() -> dict[tuple[str, str], str]:
 
 
 def _claims(values: Mapping[tuple[str, str], Value]) -> list[Finding]:
-    zero = [(label, BEFORE, "AT and AD sabotage") for label in ("AT", "AD")]
+    zero = [("AT", BEFORE, "AT sabotages itself")]
     zero += [(label, under("ap"), "AP sabotages") for label in _PUBLISHED]
     found = [_near_zero(values, label, quantity, why) for label, quantity, why in zero]
     found += [_above(values, label, BEFORE, 0.5) for label in ("SP", "AT-RPG", "AD-RPG", "PAIRED-RPG")]
