@@ -81,6 +81,16 @@ def test_a_time_limit_stops_the_scheme_and_resuming_ends_it(tmp_path):
     assert policies(rpax.resume(tmp_path / "run")) == policies(whole)
 
 
+def test_a_time_limit_in_the_last_stage_leaves_its_agent(tmp_path):
+    run = train("fcp", population=2, out=tmp_path / "run", log_every=1)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "results.json").unlink()
+    stopped = rpax.resume(tmp_path / "run", minutes=1e-7)
+    assert (stopped.status, stopped.update) == ("out of time", 1)
+    assert stopped.agent("base_0").seats == (0, 1)
+    assert policies(rpax.resume(tmp_path / "run")) == policies(run)
+
+
 def test_progress_counts_all_stages():
     seen = []
     train("comedi", population=2, progress=lambda update, until, rows: seen.append((update, until)), log_every=6)

@@ -92,7 +92,7 @@ class SchemeSession:
                 run = session.run(lambda update, _, rows, before=before: progress(before + update, whole, rows))
             finished[stage.folder] = run
             if run.status != "finished":
-                return self._stopped(run)
+                return self._stopped(run) if stage.folder else run
         members = self.scheme.members(finished)
         return self._assembled(members) if members else finished[stages[-1].folder]
 
