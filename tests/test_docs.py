@@ -1,6 +1,7 @@
 """What the documentation says: its links lead somewhere, its Python runs, the API reference is complete."""
 
 import importlib.util
+import json
 import pathlib
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 import rpax
 from rpax.cli.parse import parse
 from rpax.cli.train import Command
+from rpax.environments.registry import ENVIRONMENTS
 from rpax.runs.prepare import prepare
 from rpax.runs.session import make_environment
 
@@ -57,6 +59,10 @@ def test_the_training_commands_can_be_trained(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "kitchen.txt").write_text("WPXW\nOA W\nW AW\nWBWW\n")
+    guide, notebook = (ROOT / "docs" / name for name in ("guide.md", "notebooks/robust-population.ipynb"))
+    (tmp_path / "two-adversaries.yaml").write_text(re.findall(r"```yaml\n(.*?)```", guide.read_text(), re.DOTALL)[0])
+    (tmp_path / "my_game.py").write_text("".join(json.loads(notebook.read_text())["cells"][1]["source"]))
+    monkeypatch.delitem(ENVIRONMENTS, "mine/doors", raising=False)
     words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], stdout=subprocess.PIPE, text=True, check=True)
     _, verb, *arguments = words.stdout.removesuffix("\0").split("\0")
     config, _ = prepare(parse(Command, verb, arguments).settings())

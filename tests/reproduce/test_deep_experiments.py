@@ -29,6 +29,7 @@ from rpax.reproduce.study import (
     Value,
     best_partner,
     difference,
+    gap_of,
     under,
 )
 from rpax.runs.config import TrainConfig
@@ -99,6 +100,19 @@ def test_a_second_call_makes_nothing_and_a_gap_is_filled(reproduced, monkeypatch
     monkeypatch.setattr("rpax.runs.cross_play.play_cells", lambda *arguments, **settings: iter(()))
     assert run_study(RING, "smoke", folder, silent).values == first.values
     assert run_study(RING, "smoke", folder, silent, make=False).values == first.values
+
+
+def test_gaps_are_shares_of_what_a_best_response_gets(tmp_path, no_plots, monkeypatch):
+    population = Population("AD", "ad", seeds=dict.fromkeys(BUDGETS, 3), certified=("base_0",))
+    study = Study("ring", "small/ring", (population,), dict.fromkeys(BUDGETS, TINY))
+    found = run_study(study, "smoke", tmp_path, silent).values["AD", gap_of("base_0")]
+    cell = json.loads((tmp_path / "gap-ad-seed-0-base_0.json").read_text())
+    assert {part["partner"] for part in cell["partners"]} == {"base_0", "base_1"}
+    best, own = (cell[name]["mean"] for name in ("best_response_return", "agent_return"))
+    assert found.mean == pytest.approx(max(0.0, (best - own) / best))
+    assert found.low <= found.mean <= found.high
+    monkeypatch.setattr("rpax.reproduce.gap_cells.certify", refuse)
+    assert run_study(study, "smoke", tmp_path, silent).values["AD", gap_of("base_0")] == found
 
 
 def refuse(*arguments, **settings):

@@ -43,6 +43,8 @@ class Command:
     """By a linear program, or by training best responses."""
     manipulators: tyro.conf.FlagCreatePairsOff[bool] = False
     """Certify manipulators too (exact only)."""
+    partners: Literal["own", "all"] = "own"
+    """Of a trained best response: those of the agent's own objective, or all it plays with in training."""
     updates: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the preset's)")] = None
     """Updates of each best response's training."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
@@ -67,6 +69,7 @@ class Command:
             agent=self.agent,
             run_seed=self.run_seed,
             manipulators=self.manipulators,
+            partners=self.partners,
             updates=self.updates,
             minutes=self.minutes,
             episodes=self.episodes,
@@ -103,7 +106,7 @@ class Command:
         for part in measured.mixture.parts:
             shares[part.partner] = shares.get(part.partner, 0.0) + part.weight
         played = ", ".join(f"{partner} {share:.3g}" for partner, share in shares.items())
-        whence = "its own objective" if measured.mixture.own_objective else "the edges it plays in, as it has no own"
+        whence = "its own objective" if measured.mixture.own_objective else "all edges it learns from"
         print(f"    partners {played}, from {whence}; trained for {entry.updates} updates ({entry.status})")
         if measured.difference.mean < 0:
             print("    no better policy was found, so the bound is 0")

@@ -89,12 +89,13 @@ def make_mixture(weights: Mapping[tuple[str, int], float], *, own_objective: boo
     return Mixture(parts, own_objective)
 
 
-def training_mixture(objective: Objective, agent: str) -> Mixture:
+def training_mixture(objective: Objective, agent: str, *, everyone: bool = False) -> Mixture:
     """The training partners of a base agent.
 
     Those of its edges of positive weight whose beneficiary it is, in the weights of these edges; itself where it plays
-    with itself. An adversary that does not learn from its own return has none: then everyone that it plays with in the
-    edges it learns from, in the size of their weights.
+    with itself. An adversary that does not learn from its own return has none: then, as with ``everyone``, all that it
+    plays with in the edges it learns from, in the size of their weights. So the partners of AD's agents are they
+    themselves, and with ``everyone`` the others too, which they are pushed away from.
 
     Raises:
         InputError: ``agent`` is no base agent.
@@ -102,7 +103,7 @@ def training_mixture(objective: Objective, agent: str) -> Mixture:
     if agent not in objective.bases:
         raise InputError(f"agent '{agent}' is no base agent of '{objective.name}'; give {' or '.join(objective.bases)}")
     edges = objective.edges_of(agent)
-    own = [edge for edge in edges if edge.beneficiary == agent and edge.weight > 0]
+    own = [] if everyone else [edge for edge in edges if edge.beneficiary == agent and edge.weight > 0]
     weights: dict[tuple[str, int], float] = {}
     for edge in own or edges:
         other = edge.partner if edge.beneficiary == agent else edge.beneficiary

@@ -1,15 +1,14 @@
 """Cells of attacks: one victim of one seed under one attack."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rpax.evaluation.statistics import over_seeds
 from rpax.reproduce.cells import Cells, plain
 from rpax.reproduce.study import BEFORE, Population, Value, best_partner, under
 from rpax.runs.attack import DOCUMENT, attack, evaluate_attack
-from rpax.runs.run import Progress, load, resume
+from rpax.runs.run import load, resume
 
 
 def attack_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
@@ -56,10 +55,7 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
     title = f"{cells.study.case}: {algorithm} on {population.label}, seed {seed}"
     settings = cells.study.settings_of_attack(cells.budget, algorithm)
 
-    @contextlib.contextmanager
-    def phase(what: str) -> Iterator[Progress]:
-        yield lambda update, until, rows: cells.progress(f"{title}: {what}", update, until, rows)
-
+    phase = cells.phases(title)
     if (out / DOCUMENT).is_file():
         found = json.loads((out / DOCUMENT).read_text(encoding="utf-8"))
     elif (out / "config.yaml").is_file():

@@ -6,11 +6,13 @@
     OUT/CASE/cross-play.json                  everybody with everybody
     OUT/CASE/cross-play-greedy.json           the same with the most likely actions
     OUT/CASE/attack-POPULATION-seed-S-ALGORITHM.json
+    OUT/CASE/gap-POPULATION-seed-0-AGENT.json   a bound on an agent's rationality gap
     OUT/CASE/runs/                            run directories and finished pairs: large, and needed only to go on
 
 Whoever has the JSON files has the results; whoever has the run directories too can add to them.
 """
 
+import contextlib
 import json
 import pathlib
 import time
@@ -20,6 +22,8 @@ from typing import Any
 from rpax.errors import InputError
 from rpax.reproduce.provenance import provenance
 from rpax.reproduce.study import Budget, Population, Study
+from rpax.runs.certify import Phase
+from rpax.runs.run import Progress as RunProgress
 from rpax.runs.run import Run, load, resume, train
 
 #: Called with what is being done, how far it is, how far it goes, and the latest metrics.
@@ -105,6 +109,15 @@ class Cells:
             "diagnosis": content["results"][0]["diagnosis"],
             "curve": curve(run.metrics(), run.objective.bases),
         }
+
+    def phases(self, title: str) -> Phase:
+        """The progress of whatever is done in several phases."""
+
+        @contextlib.contextmanager
+        def phase(what: str) -> Iterator[RunProgress]:
+            yield lambda update, until, rows: self.progress(f"{title}: {what}", update, until, rows)
+
+        return phase
 
     def cell(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The cell ``NAME.json``, made if it is missing."""

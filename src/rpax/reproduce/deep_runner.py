@@ -7,6 +7,7 @@ from typing import Any
 
 from rpax.evaluation.statistics import Interval, over_seeds
 from rpax.reproduce.cells import Cells, Progress
+from rpax.reproduce.gap_cells import gap_values
 from rpax.reproduce.study import (
     GREEDY,
     PAPERS,
@@ -82,7 +83,7 @@ def run_study(
     if make:
         for population, seed in cells.trainings():
             cells.train(population, seed)
-    values = _of_trainings(cells)
+    values = _of_trainings(cells) | gap_values(cells, make=make)
     if study.attacks:
         from rpax.reproduce.attack_cells import attack_values
 

@@ -15,14 +15,15 @@ from rpax.reproduce.study import (
     Study,
     Value,
     difference,
+    gap_of,
 )
 
 _SEEDS_OF_SP: Mapping[Budget, int] = {"smoke": 3, "laptop": 5, "paper": 5}
 POPULATIONS = (
     Population("SP .01", "sp", {"entropy": 0.01}, _SEEDS_OF_SP),
     Population("SP .05", "sp", {"entropy": 0.05}, _SEEDS_OF_SP),
-    Population("AD", "ad"),
-    Population("AD-RPG", "ad-rpg"),
+    Population("AD", "ad", certified=("base_0",)),
+    Population("AD-RPG", "ad-rpg", certified=("base_0",)),
 )
 #: Case -> population -> (self-play, within a seed, different seeds, the paper's way), as far as they are published.
 _PUBLISHED: dict[str, dict[str, tuple[str | None, str | None, str | None, str | None]]] = {
@@ -88,6 +89,17 @@ def sabotages(values: Mapping[tuple[str, str], Value], label: str, *, expected: 
     return Finding(claim, share < 0.1 if expected else share >= 0.75, f"{within} of {self_play}: {100 * share:.0f} %")
 
 
+def irrational(values: Mapping[tuple[str, str], Value], label: str, agent: str, *, expected: bool) -> Finding:
+    """An agent that sabotages is far from a best response to those it trains with, one that does not is near."""
+    bound = "more than 10 %" if expected else "less than 10 %"
+    claim = f"{label}: a best response to the training partners of {agent} gains {bound} on it"
+    gap = values.get((label, gap_of(agent)))
+    if gap is None:
+        return Finding(claim, None, "not measured yet")
+    end = gap.low if expected else gap.high
+    return Finding(claim, end is not None and (end > 0.1 if expected else end < 0.1), f"{gap} of its own return")
+
+
 def exceeds(values: Mapping[tuple[str, str], Value], more: str, less: str) -> Finding:
     """Different-seed cross-play of one population is higher than another's, beyond doubt."""
     claim = f"cross-play of different seeds: {more} exceeds {less} (95 % interval of the difference above 0)"
@@ -102,6 +114,8 @@ def _claims(values: Mapping[tuple[str, str], Value]) -> list[Finding]:
     return [
         sabotages(values, "AD", expected=True),
         sabotages(values, "AD-RPG", expected=False),
+        irrational(values, "AD", "base_0", expected=True),
+        irrational(values, "AD-RPG", "base_0", expected=False),
         exceeds(values, "AD-RPG", "SP .01"),
         exceeds(values, "AD-RPG", "AD"),
     ]

@@ -31,6 +31,11 @@ def under(attack: str) -> str:
     return f"under {attack.upper()}"
 
 
+def gap_of(agent: str) -> str:
+    """What a trained best response gains on an agent with the same partners, as a share of its own return."""
+    return f"gap of {agent}, share of the best response"
+
+
 def best_partner(attack: str) -> str:
     """What whoever does best in the victim's place gets with an attack's adversary."""
     return f"best partner of {attack.upper()}'s adversary"
@@ -46,6 +51,7 @@ class Population:
         settings: beside those of the budget.
         seeds: how many with each budget.
         victim: the agent that is attacked, where somebody is.
+        certified: the agents of its first seed whose rationality gap is bounded.
     """
 
     label: str
@@ -53,6 +59,7 @@ class Population:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seeds: Mapping[Budget, int] = dataclasses.field(default_factory=lambda: {"smoke": 3, "laptop": 3, "paper": 5})
     victim: str = "base_0"
+    certified: Sequence[str] = ()
 
     @property
     def slug(self) -> str:

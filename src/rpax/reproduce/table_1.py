@@ -7,6 +7,7 @@ training column has 0 for AD, whose agents do well with themselves: it seems to 
 from collections.abc import Mapping
 
 from rpax.reproduce.budgets import STORM
+from rpax.reproduce.figure_6 import irrational
 from rpax.reproduce.study import BEFORE, Budget, DeepExperiment, Finding, Population, Study, Value, under
 
 ATTACKS = ("ap", "paired-a-rpg", "ap-rpg")
@@ -23,8 +24,8 @@ _PUBLISHED = {
 _ONE_SEED: Mapping[Budget, int] = {"smoke": 1, "laptop": 1, "paper": 5}
 _POPULATIONS = (
     Population("SP", "sp", seeds=_ONE_SEED),
-    Population("AT", "at", {"sides": "single"}, _ONE_SEED, victim="victim"),
-    Population("AT-RPG", "at-rpg", {"sides": "single"}, _ONE_SEED, victim="victim"),
+    Population("AT", "at", {"sides": "single"}, _ONE_SEED, victim="victim", certified=("adversary",)),
+    Population("AT-RPG", "at-rpg", {"sides": "single"}, _ONE_SEED, victim="victim", certified=("adversary",)),
     Population("AD-RPG", "ad-rpg", seeds=_ONE_SEED),
     Population("AD", "ad", seeds=_ONE_SEED),
     Population("PAIRED", "paired", {"sides": "single"}, _ONE_SEED, victim="protagonist"),
@@ -46,6 +47,8 @@ def _claims(values: Mapping[tuple[str, str], Value]) -> list[Finding]:
     zero = [("AT", BEFORE, "AT sabotages itself")]
     zero += [(label, under("ap"), "AP sabotages") for label in _PUBLISHED]
     found = [_near_zero(values, label, quantity, why) for label, quantity, why in zero]
+    found += [irrational(values, "AT", "adversary", expected=True)]
+    found += [irrational(values, "AT-RPG", "adversary", expected=False)]
     found += [_above(values, label, BEFORE, 0.5) for label in ("SP", "AT-RPG", "AD-RPG", "PAIRED-RPG")]
     found += [_above(values, label, under("ap-rpg"), 0.5) for label in ("SP", "AT-RPG", "AD-RPG", "PAIRED-RPG")]
     return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rpax.runs.agent import Agent
 
 Method = Literal["exact", "trained"]
+Partners = Literal["own", "all"]
 #: From what is about to be trained or played to a context with the callback that :func:`rpax.train` takes.
 Phase = Callable[[str], AbstractContextManager[Progress]]
 
@@ -118,6 +119,7 @@ def certify(
     agent: str | None = None,
     run_seed: int | None = None,
     manipulators: bool = False,
+    partners: Partners = "own",
     updates: int | None = None,
     minutes: float | None = None,
     episodes: int = 1000,
@@ -133,6 +135,8 @@ def certify(
         agent: only this one.
         run_seed: only agents of this seed of the run.
         manipulators: exact only: certify manipulators too.
+        partners: trained only: the partners of the agent's own objective, or all that it plays with in training, also
+            those that it is pushed away from.
         updates: of each best response's training; the preset's by default.
         minutes: time limit of each training.
         episodes: trained only: at least so many fresh ones of each side with each partner, where returns are not exact.
@@ -157,7 +161,7 @@ def certify(
         if manipulators:
             raise InputError("manipulators can be certified exactly only; leave --manipulators out")
         _check_numbers(episodes, seed)
-        asked = _Trained(run, game, updates, minutes, episodes, seed, phase)
+        asked = _Trained(run, game, partners, updates, minutes, episodes, seed, phase)
         found = tuple(asked.certificate(name, its_seed) for its_seed in seeds for name in names)
         return Certification(game.name, "trained", found)
     if not isinstance(game, TabularGame):
@@ -200,6 +204,7 @@ class _Trained:
 
     run: Run
     environment: "Environment"
+    partners: Partners
     updates: int | None
     minutes: float | None
     episodes: int
@@ -216,7 +221,7 @@ class _Trained:
             training_mixture,
         )
 
-        mixture = training_mixture(self.run.objective, name)
+        mixture = training_mixture(self.run.objective, name, everyone=self.partners == "all")
         agent = self.run.agent(name, run_seed)
         partners = {partner: self.run.agent(partner, run_seed) for partner in mixture.partners}
         with self.phase(f"best response to the partners of {name}, seed {run_seed}") as progress:
