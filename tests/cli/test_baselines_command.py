@@ -28,7 +28,7 @@ ALWAYS = {
     ("storm", "fcp"),
     ("storm", "other-play"),
     ("overcooked/cramped_room", "sp-augmented"),
-    ("hanabi/3x3", "comedi"),
+    ("hanabi/3x3", "other-play"),
 }
 CASES = [
     pytest.param(game, name, marks=() if (game, name) in ALWAYS else pytest.mark.slow)

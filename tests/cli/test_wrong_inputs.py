@@ -77,7 +77,6 @@ VALUES = [
     ),
     Wrong("less than no updates of entropy", [*AT, "--entropy-updates", "-1"], ("entropy_updates -1", "at least 0")),
     Wrong("more than all episodes", [*AT, "--exploring-starts", "2"], ("exploring_starts 2", "from 0 to 1")),
-    Wrong("exploring starts of nowhere", [*AT, "--exploring-starts", "1"], ("no exploring starts", "to 0")),
     Wrong("an average that never moves", [*AT, "--outer-average", "1"], ("outer_average 1", "less than 1")),
     Wrong("an average of exact gradients", [*AT, "--exact", "--outer-average", "0.9"], ("outer_average", "exact mode")),
     Wrong("a step that has no derivative", [*AT, "--base-epsilon-root", "0"], ("base_epsilon_root 0", "above 0")),

@@ -151,8 +151,8 @@ WBWWXW
     "layout",
     [
         "cramped_room",
-        "custom",
-        "forced_coord",
+        pytest.param("custom", marks=pytest.mark.slow),
+        pytest.param("forced_coord", marks=pytest.mark.slow),
         pytest.param("forced_two_exchange", marks=pytest.mark.slow),
         pytest.param("forced_three_exchange", marks=pytest.mark.slow),
         pytest.param("forced_split_pot", marks=pytest.mark.slow),

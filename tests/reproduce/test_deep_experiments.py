@@ -24,6 +24,7 @@ from rpax.reproduce.study import (
     SELF_PLAY,
     STRICT,
     WITHIN_SEED,
+    DeepExperiment,
     Population,
     Study,
     Value,
@@ -186,19 +187,37 @@ def test_every_training_of_every_experiment_can_be_configured(name, budget):
     assert experiment.chosen(budget, ())
 
 
-def test_the_command_prints_published_beside_measured(tmp_path, capsys, no_plots):
-    out = str(tmp_path / "storm")
-    arguments = ["reproduce", "figure-4-storm", "--budget", "smoke", "--out", out, "--quiet"]
+def test_the_command_prints_published_beside_measured(reproduced, tmp_path, capsys, monkeypatch):
+    """On a copy of the ring's cells, of which nothing is missing."""
+    _, folder = reproduced
+    experiment = DeepExperiment("figure-6", "the ring", (RING,))
+    monkeypatch.setattr("rpax.cli.deep_experiments.find_deep_experiment", lambda name: experiment)
+    for path in folder.glob("*.json"):
+        (tmp_path / "ring").mkdir(exist_ok=True)
+        (tmp_path / "ring" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "experiment.json").write_text('{"experiment": "figure-6", "budget": "smoke"}')
+    arguments = ["reproduce", "figure-6", "--budget", "smoke", "--out", str(tmp_path), "--quiet"]
     assert main([*arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "results.json").read_text())
     rows = {(row["label"], row["quantity"]): row for row in document["cases"][0]["rows"]}
-    assert rows["AD-RPG", SELF_PLAY]["published"] == "≈ 1.65"
-    assert math.isfinite(rows["AD-RPG", SELF_PLAY]["measured"]["mean"])
-    assert (tmp_path / "storm/storm/heatmap.png").is_file()
-    assert main(arguments) == 0
-    assert "≈ 1.65" in capsys.readouterr().out
+    assert rows["SP", SELF_PLAY]["published"] == "about 2"
+    assert math.isfinite(rows["SP", SELF_PLAY]["measured"]["mean"])
+    assert (tmp_path / "ring/heatmap.png").is_file()
+    assert main([*arguments, "--show"]) == 0
+    assert "about 2" in capsys.readouterr().out
     assert main([*arguments, "--budget", "laptop"]) == 2
-    assert "holds figure-4-storm with budget smoke" in capsys.readouterr().err
+    assert "holds figure-6 with budget smoke" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEEP_EXPERIMENTS)
+def test_every_experiment_runs_at_the_smoke_budget(name, tmp_path, capsys, no_plots):
+    assert main(["reproduce", name, "--budget", "smoke", "--out", str(tmp_path / "out"), "--quiet", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    measured = [row["measured"] for case in document["cases"] for row in case["rows"]]
+    assert sum(value is not None for value in measured) >= 3
+    assert all(claim["holds"] is not None for case in document["cases"] for claim in case["claims"])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from rpax.environments.protocol import Key
@@ -38,7 +39,10 @@ class Agent:
         return tuple(self.policy.head_of_seat)
 
     def probabilities(
-        self, observations: Shaped[Array, "batch ..."], seat: int | None = None, legal: Array | None = None
+        self,
+        observations: Shaped[Array, "batch ..."] | Shaped[np.ndarray, "batch ..."],
+        seat: int | None = None,
+        legal: Array | np.ndarray | None = None,
     ) -> Float[Array, "batch actions"]:
         """π(· | o) for a batch of observations.
 
@@ -75,10 +79,10 @@ class Agent:
 
     def act(
         self,
-        observations: Shaped[Array, "batch ..."],
+        observations: Shaped[Array, "batch ..."] | Shaped[np.ndarray, "batch ..."],
         key: Key,
         seat: int | None = None,
-        legal: Array | None = None,
+        legal: Array | np.ndarray | None = None,
     ) -> Int[Array, " batch"]:
         """Draw an action for each observation; arguments as in :meth:`probabilities`."""
         chances = self.probabilities(observations, seat, legal)
