@@ -75,9 +75,9 @@ _EXPLAINED = (
 )
 
 
-def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, the first column to the left and the others to the right."""
-    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A table in Markdown, the first columns, of ``texts``, to the left and the others to the right."""
+    rows = [head, [*["---"] * texts, *["---:"] * (len(head) - texts)], *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 

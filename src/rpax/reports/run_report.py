@@ -20,7 +20,7 @@ from rpax.runs.session import make_environment
 
 if TYPE_CHECKING:
     from rpax.evaluation.cross_play_result import CrossPlay
-    from rpax.evaluation.results import SeedResult
+    from rpax.evaluation.results import PairingResult, SeedResult
 
 #: Settings in which runs differ without being different.
 _NOT_COMPARED = ("seed", "seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
@@ -89,7 +89,7 @@ def _overview(runs: Sequence[Run], names: Sequence[str]) -> str:
         [name, run.objective.name, run.config.environment, _seeds(run), f"{run.status}, update {run.update}"]
         for name, run in zip(names, runs, strict=True)
     ]
-    return markdown_table(["run", "algorithm", "environment", "seeds", "status"], lines)
+    return markdown_table(["run", "algorithm", "environment", "seeds", "status"], lines, texts=5)
 
 
 def _seeds(run: Run) -> str:
@@ -110,7 +110,7 @@ def _differences(runs: Sequence[Run], names: Sequence[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = _NOTHING if value is None else json.dumps(value, ensure_ascii=False)
+    text = _NOTHING if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
@@ -132,16 +132,21 @@ def _returns(runs: Sequence[Run], names: Sequence[str]) -> str:
         if not run.results:
             continue
         for pairing in run.results[0].pairings:
-            both = [run_result.returns(pairing.seat_0, pairing.seat_1) for run_result in run.results]
-            cells = [_mean_and_range([returns[seat] for returns in both]) for seat in (0, 1)]
+            both = [result.returns(pairing.seat_0, pairing.seat_1) for result in run.results]
+            several = [_mean_and_range([returns[seat] for returns in both]) for seat in (0, 1)]
+            cells = several if len(both) > 1 else [_with_interval(pairing, seat) for seat in (0, 1)]
             lines.append([name, pairing.seat_0, pairing.seat_1, *cells])
     head = ["run", "seat 0", "seat 1", "return of seat 0", "return of seat 1"]
-    return markdown_table(head, lines) + "\n\nMean over seeds, and the lowest and highest." if lines else ""
+    note = "Mean over seeds (lowest … highest); of one seed the 95 % interval over episodes, where it is not exact."
+    return f"{markdown_table(head, lines, texts=3)}\n\n{note}" if lines else ""
+
+
+def _with_interval(pairing: "PairingResult", seat: int) -> str:
+    half = f" ± {short_number(pairing.half_width[seat])}" if pairing.episodes else ""
+    return short_number(pairing.returns[seat]) + half
 
 
 def _mean_and_range(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return short_number(values[0])
     return f"{short_number(float(np.mean(values)))} ({short_number(min(values))} … {short_number(max(values))})"
 
 
@@ -162,7 +167,7 @@ def _attacks(runs: Sequence[Run], names: Sequence[str]) -> str:
     if not lines:
         return ""
     head = ["run", "attack", "victim before", "victim under attack", "adversary's best partner", "verdict"]
-    return markdown_table(head, lines)
+    return markdown_table(head, lines, texts=2)
 
 
 def _attack_of(run: Run) -> Mapping[str, Any] | None:
@@ -175,7 +180,7 @@ def _attack_of(run: Run) -> Mapping[str, Any] | None:
         raise InputError(f"{path} is damaged; evaluate the attack again") from None
 
 
-def _estimate(score: Mapping[str, float] | None) -> str:
+def _estimate(score: Mapping[str, Any] | None) -> str:
     return _NOTHING if score is None else f"{short_number(score['mean'])} ± {short_number(score['half_width'])}"
 
 
@@ -188,7 +193,7 @@ def _gaps(runs: Sequence[Run], names: Sequence[str]) -> str:
                 values = [result.gaps[agent][seat] for result in run.results]
                 cells = [f"{float(number):.2g}" for number in (np.mean(values), min(values), max(values))]
                 lines.append([name, agent, str(seat), *cells])
-    return markdown_table(["run", "agent", "seat", "mean gap", "lowest", "highest"], lines) if lines else ""
+    return markdown_table(["run", "agent", "seat", "mean gap", "lowest", "highest"], lines, texts=2) if lines else ""
 
 
 def _diagnoses(runs: Sequence[Run], names: Sequence[str]) -> str:

@@ -85,4 +85,4 @@ def _settings(game: Environment, episodes: int, seed: int, greedy: bool) -> dict
 
 def _check_number(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
-        raise InputError(f"{name} {shown(value)} is not allowed; give a whole number of at least {least}")
+        raise InputError(f"{name} {shown(value)} is not allowed; give a whole number from {least} to 2³¹−1")
