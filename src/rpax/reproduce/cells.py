@@ -78,7 +78,9 @@ class Cells:
 
     def _check_same(self, found: Run, config: Any, out: pathlib.Path) -> None:
         asked = self._asked(config)
-        differing = [name for name, value in asked.items() if getattr(found.config, name) != value]
+        # A run of an earlier version knows nothing of settings that came later.
+        known = {name: value for name in asked if (value := getattr(found.config, name)) is not None}
+        differing = [name for name, value in known.items() if asked[name] != value]
         if differing:
             name = differing[0]
             raise InputError(
