@@ -25,7 +25,7 @@ from rpax.environments.protocol import Environment, Key
 from rpax.evaluation.returns import first_episodes
 from rpax.objectives.plan import Pairing
 from rpax.policies.agent import AgentPolicy, Parameters
-from rpax.policies.asked import is_called_back
+from rpax.policies.asked import is_asked, is_called_back
 from rpax.policies.external import asking
 from rpax.policies.folding import can_fold
 from rpax.training.problem import key_data
@@ -46,6 +46,8 @@ class Entrant:
         seed: which training it comes from; agents with the same were trained together.
         policy: its networks.
         parameters: theirs.
+        source: for a function, what identifies it in every process: a scripted partner's name, or a file's content;
+            ``None`` for a function that is an object of this process only.
     """
 
     name: str
@@ -53,15 +55,26 @@ class Entrant:
     seed: str
     policy: AgentPolicy
     parameters: Parameters
+    source: str | None = None
 
     @property
     def seats(self) -> tuple[int, ...]:
         """The seats it can play."""
         return tuple(self.policy.head_of_seat)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the fingerprint means the same policy in another process, so that its cells may be kept."""
+        return self.source is not None or not is_asked(self.policy)
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """What identifies the policy: the same in every process for the same networks, seats and parameters."""
+        """What identifies the policy: the same in every process for the same networks, seats and parameters.
+
+        Of a function it is what its ``source`` or, without one, its name gives.
+        """
+        if is_asked(self.policy):
+            return hashlib.sha256(f"function {self.source or self.name}".encode()).hexdigest()[:32]
         digest = hashlib.sha256(repr(sorted(self.policy.head_of_seat.items())).encode())
         for head, network in sorted(self.policy.networks.items()):
             digest.update(f"{head} {network!r}".encode())

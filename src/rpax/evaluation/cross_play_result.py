@@ -13,7 +13,7 @@ from rpax.environments.protocol import Environment
 from rpax.errors import InputError, suggestion
 from rpax.evaluation import cross_play_statistics as statistics
 from rpax.evaluation.cross_play import Cell, Entrant
-from rpax.evaluation.statistics import Estimate, episode_half_width
+from rpax.evaluation.statistics import Estimate, episode_half_width, over_seeds
 
 _BOTH = 2
 
@@ -229,8 +229,7 @@ class CrossPlay:
         returns = self._matrix(lambda cell: cell.mean[_BOTH:])[..., 0][square]
         errors = self._matrix(lambda cell: cell.std[_BOTH:])[..., 0][square] / math.sqrt(self.episodes)
         if np.isnan(returns).any():
-            # Agents of one seat only: no pair plays in both orders, and nobody with itself.
-            return GroupMetrics(len(members), len(set(seeds)), None, None, None, None, None)
+            return _metrics_of_roles(returns, errors, seeds)
         return GroupMetrics(
             agents=len(members),
             seeds=len(set(seeds)),
@@ -240,6 +239,37 @@ class CrossPlay:
             paper_metric=statistics.paper_metric(returns, seeds),
             gap=statistics.gap(returns, errors, seeds),
         )
+
+
+def _metrics_of_roles(
+    returns: Float[np.ndarray, "agents agents"], errors: Float[np.ndarray, "agents agents"], seeds: Sequence[str]
+) -> GroupMetrics:
+    """The metrics of agents that play one seat only: of the pairs that can play, the mean of each two seeds'.
+
+    Nobody meets itself, so there is no self-play, and the paper's way has nothing to say.
+    """
+    labels = list(dict.fromkeys(seeds))
+    size = len(labels)
+    means, noise = np.full((size, size), np.nan), np.zeros((size, size))
+    place = np.array([labels.index(seed) for seed in seeds])
+    for row, column in np.ndindex(size, size):
+        block = np.ix_(place == row, place == column)
+        played = np.isfinite(returns[block])
+        if played.any():
+            means[row, column] = returns[block][played].mean()
+            noise[row, column] = math.sqrt((errors[block][played] ** 2).sum()) / played.sum()
+    apart = ~np.eye(size, dtype=bool)
+    complete = np.isfinite(means[apart]).all()
+    together, its_noise = means.diagonal(), noise.diagonal()
+    return GroupMetrics(
+        agents=len(seeds),
+        seeds=size,
+        self_play=None,
+        within_seed=over_seeds(together, its_noise) if np.isfinite(together).all() else None,
+        strict_metric=statistics.strict_metric(means, noise, labels) if complete else None,
+        paper_metric=None,
+        gap=None,
+    )
 
 
 def _mean_of_known(values: np.ndarray) -> float | None:

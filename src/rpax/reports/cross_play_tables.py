@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rpax.reports.heatmap import short_number
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+_MATHEMATICAL = {"−": "$-$", "–": "--", "ε": r"$\varepsilon$", "λ": r"$\lambda$", "α": r"$\alpha$", "β": r"$\beta$"}
 _NOTHING = "–"
 
 
@@ -54,10 +57,7 @@ def number_and_interval(mean: float, low: float, high: float) -> str:
 def as_markdown(result: "CrossPlay") -> str:
     """The metrics of each group, and the mean returns of all cells."""
     names = [entrant.name for entrant in result.entrants]
-    cells = [
-        [name, *(_NOTHING if math.isnan(value) else short_number(value) for value in row)]
-        for name, row in zip(names, result.mean.tolist(), strict=True)
-    ]
+    cells = [[name, *map(_cell, row)] for name, row in zip(names, result.mean.tolist(), strict=True)]
     parts = [
         f"# Cross-play in {result.environment}",
         f"{result.about}. {_EXPLAINED}",
@@ -65,7 +65,22 @@ def as_markdown(result: "CrossPlay") -> str:
         "Mean return of seat 0; rows are seat 0, columns seat 1:",
         markdown_table(["", *names], cells),
     ]
+    if not np.allclose(result.returns[..., 0], result.returns[..., 1], equal_nan=True):
+        other = [[name, *map(_cell, row)] for name, row in zip(names, result.returns[..., 1].tolist(), strict=True)]
+        parts += ["Mean return of seat 1:", markdown_table(["", *names], other)]
+    seats = [
+        [its["agent"], *(_NOTHING if its[s] is None else short_number(its[s]) for s in ("seat_0", "seat_1"))]
+        for its in result.per_seat
+    ]
+    parts += [
+        "Each agent's own return in either seat, with agents of its group from other seeds:",
+        markdown_table(["agent", "in seat 0", "in seat 1"], seats),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _cell(value: float) -> str:
+    return _NOTHING if math.isnan(value) else short_number(value)
 
 
 _EXPLAINED = (
@@ -92,4 +107,6 @@ def as_latex(result: "CrossPlay") -> str:
 
 def _latex(text: str) -> str:
     written = "".join(_SPECIAL.get(sign, sign) for sign in text)
-    return written.replace("−", "$-$").replace("–", "--")
+    for sign, command in _MATHEMATICAL.items():
+        written = written.replace(sign, command)
+    return written

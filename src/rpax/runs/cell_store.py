@@ -38,9 +38,10 @@ class CellStore:
                 raise InputError(f"folder {self.folder} holds something else than a cross-play; choose another --out")
             else:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._settings.write_text(json.dumps(dict(settings), indent=1) + "\n", encoding="utf-8")
-            with self._cells.open("a", encoding="utf-8"):
-                pass
+                temporary = self._settings.with_name(self._settings.name + ".part")
+                temporary.write_text(json.dumps(dict(settings), indent=1) + "\n", encoding="utf-8")
+                temporary.replace(self._settings)
+            self._end_last_line()
         except OSError as error:
             raise InputError(
                 f"folder {self.folder} cannot be written ({error.strerror}); choose another --out"
@@ -59,22 +60,32 @@ class CellStore:
                 "another --out"
             )
 
+    def _end_last_line(self) -> None:
+        """Make the file, and put an end to a line that was cut off, so that the next one begins anew."""
+        with self._cells.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+
     def read(self, entrants: Sequence[Entrant]) -> dict[tuple[int, int], Cell]:
         """The cells of these entrants that were played before. A line that was cut off counts as not played."""
         known: dict[_Pair, Cell] = {}
-        for line in self._cells.read_text(encoding="utf-8").splitlines():
+        for line in self._cells.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
                 cell = Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])
                 known[entry["row"], entry["column"]] = cell
             except (ValueError, KeyError, TypeError):
                 continue
-        prints = [entrant.fingerprint for entrant in entrants]
-        pairs = {(i, j): known.get((row, column)) for i, row in enumerate(prints) for j, column in enumerate(prints)}
+        lasting = [(number, entrant.fingerprint) for number, entrant in enumerate(entrants) if entrant.lasts]
+        pairs = {(i, j): known.get((row, column)) for i, row in lasting for j, column in lasting}
         return {pair: cell for pair, cell in pairs.items() if cell is not None}
 
     def add(self, row: Entrant, column: Entrant, cell: Cell) -> None:
-        """Write a finished cell down."""
+        """Write a finished cell down, if both agents can be known again."""
+        if not (row.lasts and column.lasts):
+            return
         entry = {"row": row.fingerprint, "column": column.fingerprint, **cell._asdict()}
         with self._cells.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")

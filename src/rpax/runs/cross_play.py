@@ -1,6 +1,9 @@
 """Cross-play as the user calls it: ``rpax.cross_play``."""
 
+import hashlib
+import inspect
 import os
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,14 +14,15 @@ from rpax.evaluation.cross_play import Cell, cells_of, play_cells
 from rpax.evaluation.cross_play_result import CrossPlay
 from rpax.runs.cell_store import CellStore
 from rpax.runs.compilation_cache import use_compilation_cache
-from rpax.runs.roster import as_run, entrants_of, labelled, shared_environment
+from rpax.runs.roster import entrants_of, labelled, run_behind, shared_environment
+from rpax.runs.run import Run
 
 #: Called after each cell with how many are done and how many there are.
 Progress = Callable[[int, int], None]
 
 
 def cross_play(
-    runs: Sequence[Any] | Mapping[str, Any],
+    runs: Run | str | pathlib.Path | Sequence[Any] | Mapping[str, Any],
     *,
     episodes: int = 1000,
     seed: int = 0,
@@ -55,7 +59,7 @@ def cross_play(
     use_compilation_cache()
     sources = labelled(runs)
     if environment is None:
-        game = shared_environment([run for _, source in sources if (run := as_run(source)) is not None])
+        game = shared_environment([run for _, source in sources if (run := run_behind(source)) is not None])
     else:
         game = make(environment) if isinstance(environment, str) else environment
     entrants = entrants_of(sources, game, manipulators=manipulators)
@@ -79,8 +83,19 @@ def cross_play(
 def _settings(game: Environment, episodes: int, seed: int, greedy: bool) -> dict[str, Any]:
     # Shaped rewards are never part of a return.
     options = {name: value for name, value in game.made_with.items() if name != "shaping"}
-    about = {"environment": game.name, "environment_options": options}
+    about = {"environment": game.name, "environment_options": options, "environment_file": _file_of(game)}
     return {**about, "episodes": episodes, "seed": seed, "greedy": greedy}
+
+
+def _file_of(game: Environment) -> str | None:
+    """What identifies the rules of a game of the user's own: its file's content; ``None`` for the package's own."""
+    kind = type(game)
+    if kind.__module__.startswith("rpax."):
+        return None
+    try:
+        return hashlib.sha256(pathlib.Path(inspect.getfile(kind)).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return None
 
 
 def _check_number(name: str, value: object, least: int) -> None:

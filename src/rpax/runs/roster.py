@@ -1,12 +1,16 @@
 """Who takes part in a cross-play: the agents of runs, single agents from anywhere, and how tables call them."""
 
+import hashlib
+import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rpax._version import __version__
 from rpax.environments.protocol import Environment
 from rpax.errors import InputError, shown
 from rpax.evaluation.cross_play import Entrant
+from rpax.policies.functions import name_of
 from rpax.policies.sources import find_agent
 from rpax.runs.agent import Agent
 from rpax.runs.run import Run, load
@@ -16,13 +20,15 @@ from rpax.runs.session import make_environment
 Source = Run | Agent | pathlib.Path | str | Callable[..., Any]
 
 
-def labelled(sources: Mapping[str, Any] | Sequence[Any]) -> list[tuple[str | None, Any]]:
+def labelled(sources: Run | str | pathlib.Path | Mapping[str, Any] | Sequence[Any]) -> list[tuple[str | None, Any]]:
     """Sources with the label of their group, where they have one: ``LABEL=SOURCE``, or the keys of a mapping.
 
     Raises:
         InputError: there are none.
     """
     found: list[tuple[str | None, Any]] = []
+    if isinstance(sources, Run | str | pathlib.Path):
+        sources = [sources]
     if isinstance(sources, Mapping):
         for label, of_label in sources.items():
             several = of_label if isinstance(of_label, list | tuple) else [of_label]
@@ -54,6 +60,19 @@ def as_run(source: Source) -> Run | None:
     if isinstance(source, pathlib.Path) or (isinstance(source, str) and pathlib.Path(source).is_dir()):
         return load(source)
     return None
+
+
+def run_behind(source: Source) -> Run | None:
+    """The run that a source is, or that its agent comes from."""
+    if isinstance(source, str) and (of_run := _folder_of(source)) is not None:
+        return load(of_run)
+    return as_run(source)
+
+
+def _folder_of(text: str) -> str | None:
+    """The run directory in ``RUN:AGENT`` or ``RUN:SEED:AGENT``."""
+    folder, colon, _ = text.partition(":")
+    return folder if colon and (pathlib.Path(folder) / "config.yaml").is_file() else None
 
 
 def shared_environment(runs: Sequence[Run]) -> Environment:
@@ -98,43 +117,91 @@ def entrants_of(
     """Everybody who takes part: of runs all base agents of all seeds, with ``manipulators`` these too.
 
     Raises:
-        InputError: an agent does not fit the environment, or two have the same name.
+        InputError: an agent does not fit the environment, two have the same name, or one training would count as two.
     """
     entrants: list[Entrant] = []
     names = _run_names([run for _, source in sources if (run := as_run(source)) is not None])
     for label, source in sources:
         run = as_run(source)
         if run is None:
-            entrants.append(_single(label, source, environment))
+            entrants.append(_single(label, source, environment, taken={entrant.name for entrant in entrants}))
         else:
             entrants += _of_run(run, names[_where(run)], label, environment, manipulators=manipulators)
-    seen: dict[str, Entrant] = {}
-    for entrant in entrants:
-        if entrant.name in seen:
-            raise InputError(f"agent '{entrant.name}' takes part twice; leave it out once")
-        seen[entrant.name] = entrant
+    _check_distinct(entrants)
     return entrants
+
+
+def _check_distinct(entrants: Sequence[Entrant]) -> None:
+    named: set[str] = set()
+    policies: dict[tuple[str, str], Entrant] = {}
+    for entrant in entrants:
+        if entrant.name in named:
+            raise InputError(f"agent '{entrant.name}' takes part twice; leave it out once")
+        named.add(entrant.name)
+        other = policies.setdefault((entrant.group, entrant.fingerprint), entrant)
+        if other.seed != entrant.seed:
+            raise InputError(
+                f"agents '{other.name}' and '{entrant.name}' are the same policy and would count as two seeds; leave "
+                "one out, or give it a LABEL= of its own"
+            )
 
 
 def _of_run(run: Run, name: str, label: str | None, environment: Environment, *, manipulators: bool) -> list[Entrant]:
     agents = [*run.objective.bases, *(run.objective.manipulators if manipulators else ())]
     return [
         _entrant(
-            f"{name}:{seed}:{agent}", label or run.objective.name, f"{name}:{seed}", run.agent(agent, seed), environment
+            f"{name}:{seed}:{agent}",
+            label or run.objective.name,
+            _training(run, seed),
+            run.agent(agent, seed),
+            environment,
         )
         for seed in run.config.seed_list
         for agent in agents
     ]
 
 
-def _single(label: str | None, source: Any, environment: Environment) -> Entrant:
-    name = source if isinstance(source, str) else getattr(source, "name", None) or getattr(source, "__name__", "agent")
-    return _entrant(str(name), label or str(name), str(name), source, environment)
+def _training(run: Run, seed: int) -> str:
+    """Which training an agent comes from."""
+    return f"{_where(run)}:{seed}"
+
+
+def _single(label: str | None, source: Any, environment: Environment, taken: set[str]) -> Entrant:
+    """A single agent: named by its text, or where it is an object by its label or its own name."""
+    found = _of_text(source) if isinstance(source, str) else None
+    if found is not None:
+        name, group, training = found
+        return _entrant(name, label or group, training, source, environment)
+    name = source if isinstance(source, str) else label or getattr(source, "name", None) or name_of(source)
+    numbered = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
+    name = name if isinstance(source, str) else next(each for each in numbered if each not in taken)
+    return _entrant(name, label or name, name, source, environment)
+
+
+def _of_text(text: str) -> tuple[str, str, str] | None:
+    """Name, group and training of ``RUN:AGENT`` or ``RUN:SEED:AGENT``, with ``@UPDATE`` or not; else ``None``."""
+    folder = _folder_of(text)
+    if folder is None:
+        return None
+    run = load(folder)
+    seed, _, agent = text.partition(":")[2].rpartition(":")
+    which = int(seed) if seed.isdecimal() else run.config.seed_list[0]
+    return f"{pathlib.Path(folder).resolve().name}:{which}:{agent}", run.objective.name, _training(run, which)
 
 
 def _entrant(name: str, group: str, seed: str, source: Any, environment: Environment) -> Entrant:
     agent = find_agent(source, environment, None, name=f"agent '{name}'")
-    return Entrant(name, group, seed, agent.policy, agent.parameters)
+    return Entrant(name, group, seed, agent.policy, agent.parameters, _lasting_source(source))
+
+
+def _lasting_source(source: Any) -> str | None:
+    """What identifies a function in every process: a scripted partner's name, or a file of the user's as it is now."""
+    if not isinstance(source, str):
+        return None
+    file = source.rpartition(":")[0]
+    if file.endswith(".py"):
+        return f"{source} {hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()}"
+    return f"{source} {__version__}"
 
 
 def _run_names(runs: Sequence[Run]) -> dict[str, str]:
