@@ -175,7 +175,7 @@ def test_trainings_are_the_seeds_however_agents_are_named(runs, tmp_path):
     one_by_one = [f"AD={ad.path}:0:base_0", f"AD={ad.path}:base_1"]
     found = rpax.cross_play(one_by_one, episodes=4).group("AD")
     assert (found.agents, found.seeds, found.strict_metric) == (2, 1, None)
-    assert found.within_seed == rpax.cross_play(ad, episodes=4).group("ad").within_seed
+    assert found.within_seed.mean == rpax.cross_play(ad, episodes=4).group("ad").within_seed.mean
     copy = tmp_path / "copy"
     shutil.copytree(ad.path, copy)
     with pytest.raises(InputError, match="are the same policy and would count as two seeds"):
