@@ -18,6 +18,21 @@ _MISSING = "–"
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """The part of an experiment that is made.
+
+    Attributes:
+        cases: which; the budget's, if there are none.
+        populations: by their labels; all, if there are none.
+        make: what is missing; else nothing.
+    """
+
+    cases: Sequence[str]
+    populations: Sequence[str]
+    make: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Output:
     """How a reproduction tells what it does.
 
@@ -30,34 +45,38 @@ class Output:
     quiet: bool
 
 
-def reproduce(
-    name: str, budget: "Budget", only: Sequence[str], out: pathlib.Path | None, *, make: bool, output: Output
-) -> int:
-    """Make the cells that are missing, unless told not to, print the table and write what `rpax reproduce` writes."""
+def reproduce(name: str, budget: "Budget", part: Part, out: pathlib.Path | None, output: Output) -> int:
+    """Make the cells that are missing, print the table and write what `rpax reproduce` writes."""
     experiment = find_deep_experiment(name)
     cases = [study.case for study in experiment.studies]
-    for case in only:
-        if case not in cases:
-            raise InputError(f"experiment '{name}' has no case '{case}'; {suggestion(case, cases)}")
+    labels = [population.label for study in experiment.studies for population in study.populations]
+    for what, asked, known in (("case", part.cases, cases), ("population", part.populations, labels)):
+        for each in asked:
+            if each not in known:
+                raise InputError(
+                    f"experiment '{name}' has no {what} '{each}'; {suggestion(each, dict.fromkeys(known))}"
+                )
     folder = out or pathlib.Path("runs") / f"reproduce-{name}-{budget}"
-    _check_budget(folder, name, budget)
-    say(f"cells go to {folder}; a second call goes on from there", quiet=output.quiet or not make)
+    _check_budget(folder, name, budget, make=part.make)
+    say(f"cells go to {folder}; a second call goes on from there", quiet=output.quiet or not part.make)
     from rpax.reports.study_pictures import draw_study
+    from rpax.reproduce.cells import write_cell
     from rpax.reproduce.deep_runner import run_study
 
     results = []
     with _Shown(quiet=output.quiet) as show:
-        for study in experiment.chosen(budget, only):
-            results.append(run_study(study, budget, folder / study.case, show, make=make))
-            draw_study(results[-1], folder / study.case)
+        for study in experiment.chosen(budget, part.cases):
+            place = folder / study.case
+            results.append(run_study(study, budget, place, show, make=part.make, labels=part.populations))
+            if part.make:
+                draw_study(results[-1], place)
+                write_cell(place / "results.json", {"budget": budget, **results[-1].to_dict()})
     document = {"experiment": name, "budget": budget, "cases": [result.to_dict() for result in results]}
-    (folder / "results.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if output.json:
         print_json(document)
     else:
         for result in results:
             print_study(name, result)
-    say(f"written: {folder / 'results.json'}", quiet=output.quiet)
     return 0
 
 
@@ -69,7 +88,7 @@ def find_deep_experiment(name: str) -> "DeepExperiment":
     return getattr(importlib.import_module(f"rpax.reproduce.{module}"), variable)
 
 
-def _check_budget(folder: pathlib.Path, name: str, budget: str) -> None:
+def _check_budget(folder: pathlib.Path, name: str, budget: str, *, make: bool) -> None:
     """A folder belongs to one experiment and one budget.
 
     Raises:
@@ -81,6 +100,8 @@ def _check_budget(folder: pathlib.Path, name: str, budget: str) -> None:
             known = json.loads(path.read_text(encoding="utf-8"))
             if known != about:
                 raise InputError(f"{folder} holds {known['experiment']} with budget {known['budget']}; choose another")
+        elif not make:
+            raise InputError(f"{folder} holds no reproduction; give the --out of one, or leave --show out")
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists and is no reproduction; choose another --out")
         else:

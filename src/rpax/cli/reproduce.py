@@ -13,7 +13,7 @@ from rpax.errors import InputError
 if TYPE_CHECKING:
     from rpax.reproduce.experiment import CaseResult
 
-_OF_MATRIX_GAMES, _OF_DEEP_ENVIRONMENTS = ("mode", "network", "seed", "seeds"), ("budget", "only", "show")
+_OF_MATRIX_GAMES, _OF_DEEP_ENVIRONMENTS = ("mode", "network", "seed", "seeds"), ("budget", "only", "population", "show")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Command:
       rpax reproduce figure-14 --mode sampled --network mlp
       rpax reproduce figure-6 --budget laptop --only cramped_room
       rpax reproduce figure-6 --budget laptop --show
+      rpax reproduce table-1 --population SP --population AT-RPG
       rpax reproduce table-1 --budget smoke --out results/table-1
     """
 
@@ -42,6 +43,11 @@ class Command:
         tyro.conf.arg(metavar="CASE", help_behavior_hint="(may be repeated; default: the budget's)"),
     ] = ()
     """Deep environments: which of the experiment's cases, for example cramped_room."""
+    population: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="LABEL", help_behavior_hint="(may be repeated; default: all)"),
+    ] = ()
+    """Deep environments: make cells of these populations only, for example AT-RPG."""
     show: tyro.conf.FlagCreatePairsOff[bool] = False
     """Deep environments: make nothing, show what is there."""
     mode: Literal["exact", "sampled", "both"] = "both"
@@ -75,10 +81,11 @@ class Command:
                 kind = "deep environments" if deep else "matrix games"
                 raise InputError(f"--{option} has no effect on '{self.name}', which is of {kind}; leave it out")
         if deep:
-            from rpax.cli.deep_experiments import Output, reproduce
+            from rpax.cli.deep_experiments import Output, Part, reproduce
 
             output = Output(self.json, self.quiet)
-            return reproduce(self.name, self.budget, self.only, self.out, make=not self.show, output=output)
+            part = Part(self.only, self.population, not self.show)
+            return reproduce(self.name, self.budget, part, self.out, output)
         if self.seeds < 1 or self.seed < 0:
             raise InputError(
                 f"seeds {self.seeds} from seed {self.seed} is not allowed; give at least 1 seed, from 0 on"

@@ -1,29 +1,32 @@
 """Cells of attacks: one victim of one seed under one attack."""
 
-import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from rpax.errors import InputError
 from rpax.evaluation.statistics import over_seeds
-from rpax.reproduce.cells import Cells, plain
+from rpax.reproduce.cells import Cells, plain, read_cell
 from rpax.reproduce.study import BEFORE, Population, Value, best_partner, under
 from rpax.runs.attack import DOCUMENT, attack, evaluate_attack
-from rpax.runs.run import load, resume
+from rpax.runs.run import Run, load, resume
 
 
 def attack_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
-    """What every victim gets, before and under each attack."""
+    """What every victim gets, before and under each attack; made victim by victim."""
     values = {}
     for population in cells.study.populations:
-        found: dict[str, list[Mapping[str, Any]]] = {}
-        for algorithm in cells.study.attacks:
-            for seed in range(population.seeds[cells.budget]):
-                cell = _cell(cells, population, seed, algorithm, make=make)
+        found: dict[str, dict[int, Mapping[str, Any]]] = {}
+        wanted = make and cells.wants(population)
+        for seed in range(population.seeds[cells.budget]):
+            if wanted:
+                cells.train(population, seed)
+            for algorithm in cells.study.attacks:
+                cell = _cell(cells, population, seed, algorithm, make=wanted)
                 for quantity, score in ({} if cell is None else _scores(cell, algorithm)).items():
                     # Each attack measures the victim before it anew; one measurement is enough.
-                    if quantity != BEFORE or len(found.get(BEFORE, ())) <= seed:
-                        found.setdefault(quantity, []).append(score)
-        values |= {(population.label, quantity): _value(scores) for quantity, scores in found.items()}
+                    found.setdefault(quantity, {}).setdefault(seed, score)
+        values |= {(population.label, quantity): _value([*scores.values()]) for quantity, scores in found.items()}
     return values
 
 
@@ -46,7 +49,9 @@ def _value(scores: list[Mapping[str, Any]]) -> Value:
 
 def _cell(cells: Cells, population: Population, seed: int, algorithm: str, *, make: bool) -> dict[str, Any] | None:
     name = f"attack-{population.slug}-seed-{seed}-{algorithm}"
-    return cells.cell(name, lambda: _make(cells, population, seed, algorithm, name)) if make else cells.known(name)
+    settings = cells.study.settings_of_attack(cells.budget, algorithm)
+    made = (lambda: _make(cells, population, seed, algorithm, name)) if make else None
+    return cells.cell(name, settings, made)
 
 
 def _make(cells: Cells, population: Population, seed: int, algorithm: str, name: str) -> dict[str, Any]:
@@ -56,8 +61,10 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
     settings = cells.study.settings_of_attack(cells.budget, algorithm)
 
     phase = cells.phases(title)
+    if (out / "config.yaml").is_file():
+        _check_same(load(out), settings, out)
     if (out / DOCUMENT).is_file():
-        found = json.loads((out / DOCUMENT).read_text(encoding="utf-8"))
+        found = read_cell(out / DOCUMENT)
     elif (out / "config.yaml").is_file():
         if load(out).status != "finished":
             with phase("training") as progress:
@@ -68,4 +75,16 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
         assert victim.path is not None, "trainings of a study have directories"
         source = f"{victim.path}:{victim.config.seed_list[0]}:{population.victim}"
         found = attack(source, None, algorithm, seed=seed, out=out, replays=0, phase=phase, **settings).to_dict()
-    return {"settings": plain(settings), **{k: v for k, v in found.items() if k not in ("run_dir", "victim")}}
+    return {name: value for name, value in found.items() if name not in ("run_dir", "victim")}
+
+
+def _check_same(run: Run, settings: Mapping[str, Any], out: pathlib.Path) -> None:
+    """Refuse an attack that was begun with other settings."""
+    known = {name: plain(getattr(run.config, name)) for name in settings}
+    differing = [name for name, value in plain(dict(settings)).items() if known[name] != value]
+    if differing:
+        name = differing[0]
+        raise InputError(
+            f"attack {out} was made with {name} {known[name]}, now it is {settings[name]}; choose another --out or "
+            "remove it"
+        )

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
 from rpax.reproduce.provenance import provenance
 from rpax.reproduce.study import Budget, Population, Study
 from rpax.runs.certify import Phase
@@ -39,24 +39,37 @@ class Cells:
         budget: how much is done.
         folder: ``OUT/CASE``.
         progress: see :data:`Progress`.
+        labels: the populations whose cells are made; all, if there are none. Cells of all of them make nothing then.
     """
 
-    def __init__(self, study: Study, budget: Budget, folder: pathlib.Path, progress: Progress) -> None:
-        self.study, self.folder, self.progress = study, folder, progress
+    def __init__(
+        self, study: Study, budget: Budget, folder: pathlib.Path, progress: Progress, labels: Sequence[str] = ()
+    ) -> None:
+        self.study, self.folder, self.progress, self._labels = study, folder, progress, labels
         self.budget: Budget = budget
+
+    def wants(self, population: Population) -> bool:
+        """Whether cells of this population are made."""
+        return not self._labels or population.label in self._labels
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether cells of all populations together are made."""
+        return not self._labels
 
     def trainings(self) -> Iterator[tuple[Population, int]]:
         """Every population and seed, seed by seed, so that an early stop leaves a balanced table."""
         most = max(population.seeds[self.budget] for population in self.study.populations)
         for seed in range(most):
             for population in self.study.populations:
-                if seed < population.seeds[self.budget]:
+                if seed < population.seeds[self.budget] and self.wants(population):
                     yield population, seed
 
-    def train(self, population: Population, seed: int) -> dict[str, Any]:
-        """The cell of a training, made if it is missing."""
-        path = self.folder / f"train-{population.slug}-seed-{seed}.json"
-        return self._cell(path, lambda: self._training(population, seed))
+    def train(self, population: Population, seed: int, *, make: bool = True) -> dict[str, Any] | None:
+        """The cell of a training, made if it is missing, unless it is only to be read."""
+        name = f"train-{population.slug}-seed-{seed}"
+        made = (lambda: self._training(population, seed)) if make else None
+        return self.cell(name, self.settings_of(population), made)
 
     def run(self, population: Population, seed: int) -> Run:
         """The finished run of a training: read, gone on with, or trained (again, where only its cell is there)."""
@@ -70,14 +83,21 @@ class Cells:
             found = load(out)
             self._check_same(found, config, out)
             return found if found.status == "finished" else resume(out, progress=progress)
-        settings = self._settings(population)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_cell(_started(out), provenance())
+        settings = self.settings_of(population)
         return train(population.algorithm, self.study.environment, seed=seed, out=out, progress=progress, **settings)
 
-    def _settings(self, population: Population) -> dict[str, Any]:
+    def settings_of(self, population: Population) -> dict[str, Any]:
+        """What a population's trainings are asked for."""
         return {**self.study.settings[self.budget], **population.settings}
 
     def _check_same(self, found: Run, config: Any, out: pathlib.Path) -> None:
-        asked = self._asked(config)
+        from rpax.runs.prepare import prepare
+
+        complete, _ = prepare(config)
+        unread = ("seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
+        asked = {name: getattr(complete, name) for name in complete.__dataclass_fields__ if name not in unread}
         # A run of an earlier version knows nothing of settings that came later.
         known = {name: value for name in asked if (value := getattr(found.config, name)) is not None}
         differing = [name for name, value in known.items() if asked[name] != value]
@@ -88,28 +108,26 @@ class Cells:
                 "another --out or remove it"
             )
 
-    @staticmethod
-    def _asked(config: Any) -> dict[str, Any]:
-        from rpax.runs.prepare import prepare
-
-        complete, _ = prepare(config)
-        unread = ("seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
-        return {name: getattr(complete, name) for name in complete.__dataclass_fields__ if name not in unread}
-
     def _training(self, population: Population, seed: int) -> dict[str, Any]:
-        start = time.monotonic()
+        out = self.folder / "runs" / f"{population.slug}-seed-{seed}"
+        start, trained_before = time.monotonic(), (out / "config.yaml").is_file()
         run = self.run(population, seed)
+        if run.status != "finished":
+            raise InputError(f"run {out} is {run.status} at update {run.update}; `rpax resume` it to its end")
         content = run.to_dict()
+        # Of a run that was not made in one go, nobody knows how long it took, only where it began.
+        seconds = None if trained_before else round(time.monotonic() - start, 1)
+        began = read_cell(_started(out)) if _started(out).is_file() else {}
         return {
             "algorithm": population.algorithm,
             "environment": self.study.environment,
             "seed": seed,
-            "settings": plain(self._settings(population)),
             "updates": run.update,
-            "seconds": round(time.monotonic() - start, 1),
+            "seconds": seconds,
             "pairings": content["results"][0]["pairings"],
             "diagnosis": content["results"][0]["diagnosis"],
-            "curve": curve(run.metrics(), run.objective.bases),
+            "curve": curve(_rows(run), run.objective.bases),
+            **began,
         }
 
     def phases(self, title: str) -> Phase:
@@ -121,24 +139,63 @@ class Cells:
 
         return phase
 
-    def cell(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The cell ``NAME.json``, made if it is missing."""
-        return self._cell(self.folder / f"{name}.json", make)
+    def cell(
+        self, name: str, settings: Mapping[str, Any], make: Callable[[], dict[str, Any]] | None
+    ) -> dict[str, Any] | None:
+        """The cell ``NAME.json``, which is made if it is missing.
 
-    def known(self, name: str) -> dict[str, Any] | None:
-        """The cell ``NAME.json`` if it is there."""
+        Args:
+            name: of the file.
+            settings: what it is made with; written down, and compared with those of a cell that is there.
+            make: how it is made; ``None`` to read it only, where it is there.
+
+        Raises:
+            InputError: it is there and was made with other settings, or is damaged.
+        """
         path = self.folder / f"{name}.json"
-        return read_cell(path) if path.is_file() else None
-
-    def _cell(self, path: pathlib.Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if path.is_file():
-            return read_cell(path)
-        content = {**make(), **provenance()}
+            known = read_cell(path)
+            if known.get("settings", plain(settings)) != plain(settings):
+                raise InputError(
+                    f"{path} was made with {shown(known['settings'])}, not {shown(plain(settings))}; choose another "
+                    "--out or remove it"
+                )
+            return known
+        if make is None:
+            return None
+        began = provenance()
+        content = {"settings": plain(settings), **began, **make()}
+        write_cell(path, content)
+        return content
+
+
+def _started(out: pathlib.Path) -> pathlib.Path:
+    """Where it is written with what a run began."""
+    return out.with_name(out.name + ".json")
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    """The metrics of a run; of one that was assembled from stages, those of the last stage."""
+    rows = run.metrics()
+    if rows or run.path is None:
+        return rows
+    stages = sorted(path.parent for path in run.path.glob("*/metrics.jsonl"))
+    return load(stages[-1]).metrics() if stages else []
+
+
+def write_cell(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Write a cell so that a reader sees the whole of it or nothing.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".part")
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
         temporary.replace(path)
-        return content
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another --out") from None
 
 
 def read_cell(path: pathlib.Path) -> dict[str, Any]:
@@ -161,7 +218,8 @@ def plain(value: Any) -> Any:
 def curve(rows: Sequence[Mapping[str, Any]], bases: Sequence[str]) -> dict[str, list[float | None]]:
     """Mean training returns over updates, at most 60 points: self-play, cross-play, and with manipulators."""
     step = max(1, -(-len(rows) // _MOST_POINTS))
-    thinned = rows[step - 1 :: step]
+    # Backwards, so that the last one is there.
+    thinned = rows[::-1][::step][::-1]
     found: dict[str, list[float | None]] = {"update": [row["update"] for row in thinned]}
     for kind in ("self-play", "cross-play", "with manipulators"):
         values = [_mean_return(row, kind, bases) for row in thinned]

@@ -68,7 +68,13 @@ class StudyResult:
 
 
 def run_study(
-    study: Study, budget: Budget, folder: pathlib.Path, progress: Progress, *, make: bool = True
+    study: Study,
+    budget: Budget,
+    folder: pathlib.Path,
+    progress: Progress,
+    *,
+    make: bool = True,
+    labels: Sequence[str] = (),
 ) -> StudyResult:
     """Make a study's missing cells, and read all of them.
 
@@ -78,19 +84,19 @@ def run_study(
         folder: ``OUT/CASE``.
         progress: see :data:`rpax.reproduce.cells.Progress`.
         make: what is missing; else only what is there is read.
+        labels: make cells of these populations only.
     """
-    cells = Cells(study, budget, folder, progress)
-    if make:
+    cells = Cells(study, budget, folder, progress, labels)
+    if make and not study.attacks:
         for population, seed in cells.trainings():
             cells.train(population, seed)
-    values = _of_trainings(cells) | gap_values(cells, make=make)
     if study.attacks:
         from rpax.reproduce.attack_cells import attack_values
 
-        values |= attack_values(cells, make=make)
+        values = attack_values(cells, make=make)
     else:
-        values |= _of_cross_play(cells, greedy=False, make=make)
-        values |= _of_cross_play(cells, greedy=True, make=make)
+        values = _of_cross_play(cells, greedy=False, make=make) | _of_cross_play(cells, greedy=True, make=make)
+    values |= _of_trainings(cells) | gap_values(cells, make=make)
     return StudyResult(study, budget, values, study.claims(values))
 
 
@@ -100,7 +106,7 @@ def _of_trainings(cells: Cells) -> dict[tuple[str, str], Value]:
     for population in cells.study.populations:
         means = []
         for seed in range(population.seeds[cells.budget]):
-            cell = cells.known(f"train-{population.slug}-seed-{seed}")
+            cell = cells.train(population, seed, make=False)
             returns = [] if cell is None else _with_manipulators(cell["pairings"])
             means += [sum(returns) / len(returns)] if returns else []
         if means:
@@ -117,7 +123,9 @@ def _with_manipulators(pairings: Sequence[Mapping[str, Any]]) -> list[float]:
 def _of_cross_play(cells: Cells, *, greedy: bool, make: bool) -> dict[tuple[str, str], Value]:
     """Every population's metrics."""
     name = "cross-play-greedy" if greedy else "cross-play"
-    cell = cells.cell(name, lambda: _play(cells, greedy=greedy)) if make else cells.known(name)
+    populations = {its.label: [its.seeds[cells.budget], cells.settings_of(its)] for its in cells.study.populations}
+    settings = {"populations": populations, "episodes": _episodes(cells), "greedy": greedy}
+    cell = cells.cell(name, settings, (lambda: _play(cells, greedy=greedy)) if make and cells.wants_all else None)
     values: dict[tuple[str, str], Value] = {}
     for quantity, (entry, unit) in _METRICS.items():
         for label, found in ((cell or {}).get(entry) or {}).items():
@@ -136,12 +144,16 @@ def _play(cells: Cells, *, greedy: bool) -> dict[str, Any]:
 
     result = cross_play(
         {population.label: runs_of(population) for population in cells.study.populations},
-        episodes=1000 if cells.budget != "smoke" else 4,
+        episodes=_episodes(cells),
         greedy=greedy,
         out=cells.folder / "runs" / ("cross-play-greedy" if greedy else "cross-play"),
         progress=lambda done, total: cells.progress(f"{cells.study.case}: cross-play", done, total, ()),
     )
     return result.to_dict()
+
+
+def _episodes(cells: Cells) -> int:
+    return 4 if cells.budget == "smoke" else 1000
 
 
 def _value(interval: Interval, number: int, unit: str) -> Value:

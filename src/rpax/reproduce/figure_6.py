@@ -83,9 +83,9 @@ def sabotages(values: Mapping[tuple[str, str], Value], label: str, *, expected: 
         "below 10 % of self-play (self-sabotage)" if expected else "at least 75 % of self-play (no self-sabotage)"
     )
     within, self_play = values.get((label, WITHIN_SEED)), values.get((label, SELF_PLAY))
-    if within is None or self_play is None:
-        return Finding(claim, None, "not measured yet")
-    share = within.mean / self_play.mean if self_play.mean else float("nan")
+    if within is None or self_play is None or self_play.mean <= 0:
+        return Finding(claim, None, "not measured yet" if within is None else f"{within} of {self_play}")
+    share = within.mean / self_play.mean
     return Finding(claim, share < 0.1 if expected else share >= 0.75, f"{within} of {self_play}: {100 * share:.0f} %")
 
 
@@ -107,7 +107,7 @@ def exceeds(values: Mapping[tuple[str, str], Value], more: str, less: str) -> Fi
     if first is None or second is None:
         return Finding(claim, None, "not measured yet")
     apart = difference(first, second)
-    return Finding(claim, apart.low is not None and apart.low > 0, f"{first} against {second}: difference {apart}")
+    return Finding(claim, None if apart.low is None else apart.low > 0, f"{first} against {second}: difference {apart}")
 
 
 def _claims(values: Mapping[tuple[str, str], Value]) -> list[Finding]:

@@ -23,7 +23,8 @@ def gap_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
             def made(population: Population = population, agent: str = agent) -> dict[str, Any]:
                 return _make(cells, population, agent)
 
-            cell = cells.cell(name, made) if make else cells.known(name)
+            settings = {**cells.settings_of(population), "partners": "all"}
+            cell = cells.cell(name, settings, made if make and cells.wants(population) else None)
             if cell is not None:
                 values[population.label, gap_of(agent)] = _share(cell)
     return values
