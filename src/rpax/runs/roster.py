@@ -1,5 +1,6 @@
 """Who takes part in a cross-play: the agents of runs, single agents from anywhere, and how tables call them."""
 
+import dataclasses
 import hashlib
 import itertools
 import pathlib
@@ -128,7 +129,18 @@ def entrants_of(
         else:
             entrants += _of_run(run, names[_where(run)], label, environment, manipulators=manipulators)
     _check_distinct(entrants)
-    return entrants
+    return _with_short_seeds(entrants)
+
+
+def _with_short_seeds(entrants: Sequence[Entrant]) -> list[Entrant]:
+    """Trainings called by their run's name and seed, with a number where that is taken, instead of by their path."""
+    short: dict[str, str] = {}
+    for entrant in entrants:
+        if entrant.seed not in short:
+            called = pathlib.PurePath(entrant.seed).name
+            taken = sum(other == called or other.startswith(f"{called} (") for other in short.values())
+            short[entrant.seed] = f"{called} ({taken + 1})" if taken else called
+    return [dataclasses.replace(entrant, seed=short[entrant.seed]) for entrant in entrants]
 
 
 def _check_distinct(entrants: Sequence[Entrant]) -> None:
