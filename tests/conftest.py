@@ -62,7 +62,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs end without the second that drawing takes."""
-    monkeypatch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *arguments: None)
+    monkeypatch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *arguments: [])
 
 
 @pytest.fixture(scope="session")

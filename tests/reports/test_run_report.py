@@ -42,7 +42,7 @@ def test_it_tells_of_every_run(runs, tmp_path, capsys):
     assert f"{under.mean:.2f} ± {under.half_width:.2f} |" in text
     assert attack.verdict.name in text
     gap = rpax.load(folder / "exact").results[0].gaps["adversary"][1]
-    assert f"| exact | adversary | 1 | {gap:.2g} |" in text
+    assert f"| exact | adversary | 1 | {gap:.2g} ({gap:.2g} … {gap:.2g}) | exact |" in text
     assert "## Cross-play in small/ring" in text
     for picture in written["pictures"]:
         relative = picture.removeprefix(f"{tmp_path / 'r'}/")
@@ -57,6 +57,28 @@ def test_cross_play_can_be_left_out_and_one_run_differs_from_nothing(runs, tmp_p
     assert "Cross-play" not in text
     assert "Settings that differ" not in text
     assert "heatmap" not in text
+
+
+def test_it_shows_trained_certificates(runs, tmp_path, capsys):
+    folder, _, _ = runs
+    options = ["--updates", "1", "--episodes", "4", "--quiet", "--json"]
+    assert main(["certify", str(folder / "attack"), *options]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["certificates"]
+    report(capsys, folder / "attack", "--no-cross-play", "--out", tmp_path / "r")
+    assert f"at least {found['gap']:.3g} (± {found['half_width']:.2g})" in (tmp_path / "r" / "report.md").read_text()
+
+
+def test_agents_of_one_seat_are_reported_without_cross_play(tmp_path, capsys, no_plots):
+    """An adversary in seat 1 has nobody to play with, and runs in two games of one name play apart."""
+    for number, payoffs in enumerate(([[1, 0], [0, 1]], [[2, 0], [0, 1]])):
+        settings = {"exact": True, "updates": 1, "payoffs": payoffs}
+        rpax.train("ap", "matrix/custom", victim="uniform", out=tmp_path / f"ap-{number}", **settings)
+        rpax.train("sp", "matrix/custom", out=tmp_path / f"sp-{number}", **settings)
+    report(capsys, tmp_path / "ap-0", "--out", tmp_path / "r")
+    assert "Cross-play" not in (tmp_path / "r" / "report.md").read_text()
+    report(capsys, tmp_path / "sp-0", tmp_path / "sp-1", "--episodes", "4", "--out", tmp_path / "two")
+    assert (tmp_path / "two" / "report.md").read_text().count("## Cross-play in matrix/custom") == 2
+    report(capsys, *sorted(tmp_path.iterdir()), "--episodes", "4", "--out", tmp_path / "all")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ class Command:
     weights of the agent's own objective; of an adversary that has none, those of all edges it plays in). What it gains
     on the agent, U(BR, mixture) − U(agent, mixture), bounds the gap against these partners from below only.
 
+    Certificates of all agents are written to certificates.json in the run directory, where `rpax report` finds them.
+
     Examples:
       rpax certify runs/x
       rpax certify runs/storm --agent base_0 --updates 1000 --episodes 2000
@@ -61,8 +63,10 @@ class Command:
     def run(self) -> int:
         """Certify."""
         from rpax.runs.certify import CAVEAT, ExactCertificate, certify
+        from rpax.runs.directory import RunDirectory
         from rpax.runs.run import load
 
+        directory = RunDirectory(self.run_dir)
         found = certify(
             load(self.run_dir),
             method=self.method,
@@ -76,6 +80,9 @@ class Command:
             seed=self.seed,
             phase=functools.partial(progress_bar, quiet=self.quiet),
         )
+        if self.agent is None and self.run_seed is None:
+            # Of all agents, for `rpax report`.
+            directory.write_json(directory.path / "certificates.json", found.to_dict())
         if self.json:
             print_json({"run_dir": str(self.run_dir), **found.to_dict()})
             return 0

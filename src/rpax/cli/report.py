@@ -49,7 +49,13 @@ class Command:
         from rpax.reports.run_report import write_report
         from rpax.runs.run import load
 
-        runs = [load(path) for path in self.runs]
+        paths = [path for path in self.runs if (path / "config.yaml").is_file() or not _is_other_output(path)]
+        for path in self.runs:
+            if path not in paths:
+                say(f"{path} is no run and is left out", quiet=self.quiet)
+        if not paths:
+            raise InputError("report needs runs; give a run directory or more")
+        runs = [load(path) for path in paths]
         out = self.out or pathlib.Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-report"
         with no_empty_folders(out):
             played = [] if self.no_cross_play else self._cross_plays(runs, out)
@@ -63,7 +69,7 @@ class Command:
     def _cross_plays(self, runs: "list[Run]", out: pathlib.Path) -> "list[CrossPlay]":
         """One for each environment, of the runs that have policies."""
         from rpax.runs.cross_play import cross_play
-        from rpax.runs.roster import same_environment
+        from rpax.runs.roster import can_meet, same_environment
 
         groups: list[list[Run]] = []
         for run in runs:
@@ -73,15 +79,20 @@ class Command:
                     groups.append(group := [])
                 group.append(run)
         results = []
-        for group in groups:
+        for number, group in enumerate(group for group in groups if can_meet(group)):
             name = group[0].config.environment
             with progress_bar(f"cross-play in {name}", quiet=self.quiet) as show:
                 results.append(
                     cross_play(
                         group,
                         episodes=self.episodes,
-                        out=out / "cross-play" / name.replace("/", "-").replace(":", "-"),
+                        out=out / f"cross-play-{number}",
                         progress=lambda done, total, show=show: show(done, total, ()),
                     )
                 )
         return results
+
+
+def _is_other_output(path: pathlib.Path) -> bool:
+    """Whether a folder is what another command wrote: a cross-play, a report, a reproduction."""
+    return any((path / name).is_file() for name in ("settings.json", "report.md", "experiment.json"))

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rpax.errors import InputError
+from rpax.reports import run_plots
 from rpax.reports.cross_play_report import heatmap_of
 from rpax.reports.cross_play_tables import markdown_table, metric_table
 from rpax.reports.heatmap import draw_heatmap, short_number
-from rpax.reports.run_plots import draw_run_plots
-from rpax.runs.config import config_to_dict
-from rpax.runs.run import Run
-from rpax.runs.session import make_environment
 
 if TYPE_CHECKING:
     from rpax.evaluation.cross_play_result import CrossPlay
     from rpax.evaluation.results import PairingResult, SeedResult
+    from rpax.runs.run import Run
 
 #: Settings in which runs differ without being different.
 _NOT_COMPARED = ("seed", "seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
@@ -41,7 +39,7 @@ class Section:
 
 
 def write_report(
-    runs: Sequence[Run], folder: pathlib.Path, cross_plays: Sequence["CrossPlay"] = ()
+    runs: Sequence["Run"], folder: pathlib.Path, cross_plays: Sequence["CrossPlay"] = ()
 ) -> list[pathlib.Path]:
     """Write ``report.md`` and its pictures into ``folder``.
 
@@ -74,7 +72,7 @@ def write_report(
     return [report, *pictures]
 
 
-def run_names(runs: Sequence[Run]) -> list[str]:
+def run_names(runs: Sequence["Run"]) -> list[str]:
     """What each run is called: its directory's name, with a number where two have the same."""
     found: list[str] = []
     for run in runs:
@@ -84,7 +82,7 @@ def run_names(runs: Sequence[Run]) -> list[str]:
     return found
 
 
-def _overview(runs: Sequence[Run], names: Sequence[str]) -> str:
+def _overview(runs: Sequence["Run"], names: Sequence[str]) -> str:
     lines = [
         [name, run.objective.name, run.config.environment, _seeds(run), f"{run.status}, update {run.update}"]
         for name, run in zip(names, runs, strict=True)
@@ -92,13 +90,15 @@ def _overview(runs: Sequence[Run], names: Sequence[str]) -> str:
     return markdown_table(["run", "algorithm", "environment", "seeds", "status"], lines, texts=5)
 
 
-def _seeds(run: Run) -> str:
+def _seeds(run: "Run") -> str:
     seeds = run.config.seed_list
     return ", ".join(map(str, seeds)) if len(seeds) <= 8 else f"{seeds[0]} … {seeds[-1]} ({len(seeds)})"
 
 
-def _differences(runs: Sequence[Run], names: Sequence[str]) -> str:
+def _differences(runs: Sequence["Run"], names: Sequence[str]) -> str:
     """A line for each setting in which the runs differ."""
+    from rpax.runs.config import config_to_dict
+
     configs = [config_to_dict(run.config) for run in runs]
     differing = [
         name for name in configs[0] if name not in _NOT_COMPARED and any(c[name] != configs[0][name] for c in configs)
@@ -114,18 +114,20 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _draw_curves(runs: Sequence[Run], names: Sequence[str], folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
+def _draw_curves(runs: Sequence["Run"], names: Sequence[str], folder: pathlib.Path) -> tuple[list[pathlib.Path], str]:
     """Each run's curves with bands over seeds, and the Markdown that shows them."""
+    from rpax.runs.session import make_environment
+
     written: list[pathlib.Path] = []
     shown = []
     for number, (name, run) in enumerate(zip(names, runs, strict=True)):
-        drawn = draw_run_plots(run, make_environment(run.config), folder / f"run-{number}")
+        drawn = run_plots.draw_run_plots(run, make_environment(run.config), folder / f"run-{number}")
         written += drawn
         shown += [f"![{name}: {path.stem}]({os.path.relpath(path, folder)})" for path in drawn]
     return written, "\n\n".join(shown)
 
 
-def _returns(runs: Sequence[Run], names: Sequence[str]) -> str:
+def _returns(runs: Sequence["Run"], names: Sequence[str]) -> str:
     """Each pairing's return of seat 0 and of seat 1: the mean over seeds, and the lowest and highest seed."""
     lines = []
     for name, run in zip(names, runs, strict=True):
@@ -155,7 +157,7 @@ def _cross_play(result: "CrossPlay", picture: pathlib.Path) -> str:
     return f"{result.about}\n\n{table}\n\n![Mean return of seat 0]({picture.name})"
 
 
-def _attacks(runs: Sequence[Run], names: Sequence[str]) -> str:
+def _attacks(runs: Sequence["Run"], names: Sequence[str]) -> str:
     """A line for each run that is an attack and was evaluated."""
     lines = []
     for name, run in zip(names, runs, strict=True):
@@ -170,33 +172,47 @@ def _attacks(runs: Sequence[Run], names: Sequence[str]) -> str:
     return markdown_table(head, lines, texts=2)
 
 
-def _attack_of(run: Run) -> Mapping[str, Any] | None:
-    path = None if run.path is None else run.path / "attack.json"
+def _attack_of(run: "Run") -> Mapping[str, Any] | None:
+    return _document(run, "attack.json", "evaluate the attack again")
+
+
+def _document(run: "Run", name: str, remedy: str) -> Mapping[str, Any] | None:
+    path = None if run.path is None else run.path / name
     if path is None or not path.is_file():
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError(f"{path} is damaged; evaluate the attack again") from None
+        raise InputError(f"{path} is damaged; {remedy}") from None
 
 
 def _estimate(score: Mapping[str, Any] | None) -> str:
     return _NOTHING if score is None else f"{short_number(score['mean'])} ± {short_number(score['half_width'])}"
 
 
-def _gaps(runs: Sequence[Run], names: Sequence[str]) -> str:
-    """Exact gaps, where games are small: the mean over seeds, and the range."""
+def _gaps(runs: Sequence["Run"], names: Sequence[str]) -> str:
+    """Exact gaps where games are small, the mean over seeds and the range; elsewhere what `rpax certify` found."""
     lines = []
     for name, run in zip(names, runs, strict=True):
         for agent, by_seat in (run.results[0].gaps if run.results else {}).items():
             for seat in by_seat:
                 values = [result.gaps[agent][seat] for result in run.results]
-                cells = [f"{float(number):.2g}" for number in (np.mean(values), min(values), max(values))]
-                lines.append([name, agent, str(seat), *cells])
-    return markdown_table(["run", "agent", "seat", "mean gap", "lowest", "highest"], lines, texts=2) if lines else ""
+                mean, low, high = (f"{float(number):.2g}" for number in (np.mean(values), min(values), max(values)))
+                lines.append([name, agent, str(seat), f"{mean} ({low} … {high})", "exact"])
+        for found in _certificates_of(run):
+            agent = f"{found['agent']}, seed {found['seed']}"
+            bound = f"at least {found['gap']:.3g} (± {found['half_width']:.2g})"
+            lines.append([name, agent, " and ".join(map(str, found["seats"])), bound, "trained best response"])
+    return markdown_table(["run", "agent", "seat", "gap", "how"], lines, texts=5) if lines else ""
 
 
-def _diagnoses(runs: Sequence[Run], names: Sequence[str]) -> str:
+def _certificates_of(run: "Run") -> Sequence[Mapping[str, Any]]:
+    """The trained certificates in a run's directory."""
+    found = _document(run, "certificates.json", "certify the run again")
+    return [] if found is None or found["method"] != "trained" else found["certificates"]
+
+
+def _diagnoses(runs: Sequence["Run"], names: Sequence[str]) -> str:
     found = [
         f"- {name}, seed {result.seed}: {note}"
         for name, run in zip(names, runs, strict=True)

@@ -142,12 +142,13 @@ def _play(cells: Cells, *, greedy: bool) -> dict[str, Any]:
     def runs_of(population: Population) -> list[Any]:
         return [cells.run(population, seed) for seed in range(population.seeds[cells.budget])]
 
+    title = f"{cells.study.case}: cross-play{', greedy' if greedy else ''}"
     result = cross_play(
         {population.label: runs_of(population) for population in cells.study.populations},
         episodes=_episodes(cells),
         greedy=greedy,
         out=cells.folder / "runs" / ("cross-play-greedy" if greedy else "cross-play"),
-        progress=lambda done, total: cells.progress(f"{cells.study.case}: cross-play", done, total, ()),
+        progress=lambda done, total: cells.progress(title, done, total, ()),
     )
     return result.to_dict()
 

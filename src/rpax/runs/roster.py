@@ -11,6 +11,7 @@ from rpax._version import __version__
 from rpax.environments.protocol import Environment
 from rpax.errors import InputError, shown
 from rpax.evaluation.cross_play import Entrant
+from rpax.objectives.plan import make_plan
 from rpax.policies.functions import name_of
 from rpax.policies.sources import find_agent
 from rpax.runs.agent import Agent
@@ -98,6 +99,12 @@ def shared_environment(runs: Sequence[Run]) -> Environment:
 def same_environment(first: Run, second: Run) -> bool:
     """Whether two runs were trained in the same environment, but for shaped rewards."""
     return _difference(first, second) is None
+
+
+def can_meet(runs: Sequence[Run]) -> bool:
+    """Whether some base agent of the runs can play seat 0 and some seat 1."""
+    seats = {seat for run in runs for name in run.objective.bases for seat in make_plan(run.objective).seats_of(name)}
+    return seats == {0, 1}
 
 
 def _difference(first: Run, second: Run) -> str | None:
