@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -16,23 +17,20 @@ def code_cells(path: pathlib.Path) -> list[dict]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_run_one_after_the_other_and_print_what_is_shown(path, tmp_path, monkeypatch, capsys):
-    """What is printed may differ in the last digits from machine to machine, but there are as many lines."""
+    """The words are the same; numbers may differ in their last digits from machine to machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(ENVIRONMENTS, "mine/doors", raising=False)
     names: dict = {}
     for number, cell in enumerate(code_cells(path)):
         exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), names)
-        printed = capsys.readouterr().out
-        shown = [output for output in cell["outputs"] if output.get("name") == "stdout"]
-        assert len(printed.splitlines()) == len("".join("".join(o["text"]) for o in shown).splitlines())
+        shown = "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
+        assert words(capsys.readouterr().out) == words(shown)
     ENVIRONMENTS.pop("mine/doors", None)
 
 
-def test_the_attacks_end_as_the_notebook_says():
-    """AP's adversary is a saboteur, AP-RPG's shows a weakness."""
-    shown = "".join(str(cell["outputs"]) for cell in code_cells(NOTEBOOKS[0]))
-    assert "ap: sabotage" in shown
-    assert "ap-rpg: real weakness" in shown
+def words(text: str) -> list[str]:
+    """What is printed without its numbers."""
+    return re.findall(r"[A-Za-z_]+", text)
 
 
 def test_notebooks_hold_outputs_and_no_errors():
