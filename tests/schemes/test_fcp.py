@@ -1,10 +1,14 @@
 """Fictitious co-play: who is in the pool, and that the agent learns from the mean over it."""
 
+import json
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
 import rpax
+from rpax.errors import InputError
 from rpax.runs.config import TrainConfig
 from rpax.schemes.fcp import half_trained
 from rpax.training.exact_step import exact_base_gradients
@@ -25,9 +29,10 @@ PAYOFFS = np.array([[1.0, 0.0, 0.3], [0.2, 0.8, 0.0]])
         ([3.0, 4.0], 0),
         ([3.0], 0),
         ([0.0, -1.0, -2.9, -6.0], 2),
+        ([-10.0, -9.0, -6.0, -2.0, -1.0], 2),
     ],
 )
-def test_the_half_trained_one_returns_nearest_to_half_of_the_last(returns, expected):
+def test_the_half_trained_one_returns_nearest_to_half_way(returns, expected):
     assert half_trained(returns) == expected
 
 
@@ -56,7 +61,7 @@ def test_every_seed_has_its_own_pool_of_first_half_trained_and_last_policies(run
             kept = [pool.agent("base_0", of_pool, update=update) for update in pool.snapshots("base_0", of_pool)]
             assert len(kept) == 12  # the first, ten on the way, the last
             returns = [softmax(logits(a, 0)) @ PAYOFFS @ softmax(logits(a, 1)) for a in kept]
-            half = min(range(1, 11), key=lambda number: abs(returns[number] - returns[-1] / 2))
+            half = min(range(1, 11), key=lambda number: abs(returns[number] - (returns[0] + returns[-1]) / 2))
             for skill, agent in (("first", kept[0]), ("half", kept[half]), ("last", kept[-1])):
                 found = run.agent(f"partner_{i}_{skill}", seed)
                 jax.tree.map(np.testing.assert_array_equal, found.parameters, agent.parameters)
@@ -118,3 +123,21 @@ def test_partners_of_the_state_do_not_learn():
     )
     assert min(jax.tree.leaves(moved)) > 1e-3
     assert set(report.policies) == {"base_0", "partner"}
+
+
+def test_the_pool_is_measured_once(tmp_path, monkeypatch, no_plots):
+    settings = {"exact": True, "updates": 12, "population": 2}
+    rpax.train("fcp", "matrix/figure-2", out=tmp_path / "run", **settings)
+    chosen = json.loads((tmp_path / "run" / "pool.json").read_text())["half_trained"]
+    (tmp_path / "run" / "results.json").unlink()
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    monkeypatch.setattr("rpax.schemes.measure.self_play_returns", None)
+    resumed = rpax.resume(tmp_path / "run")
+    pool = rpax.load(tmp_path / "run" / "pool")
+    for i in range(2):
+        half = pool.agent("base_0", i, update=chosen[str(i)])
+        jax.tree.map(np.testing.assert_array_equal, resumed.agent(f"partner_{i}_half").parameters, half.parameters)
+    (tmp_path / "run" / "results.json").unlink()
+    (tmp_path / "run" / "pool.json").write_text("{}")
+    with pytest.raises(InputError, match=r"pool\.json is damaged; remove it"):
+        rpax.resume(tmp_path / "run")

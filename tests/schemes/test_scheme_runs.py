@@ -68,7 +68,7 @@ def test_resuming_goes_on_with_the_first_unfinished_stage(tmp_path):
     assert policies(resumed) == policies(run)
     assert (copy / "agent-0" / "results.json").stat().st_mtime_ns == first
     assert policies(rpax.resume(copy)) == policies(run)
-    with pytest.raises(InputError, match="is trained in stages; give --until for one of its folders"):
+    with pytest.raises(InputError, match="is trained in stages; train it anew with --updates"):
         rpax.resume(copy, until=100)
 
 
@@ -77,6 +77,10 @@ def test_a_time_limit_stops_the_scheme_and_resuming_ends_it(tmp_path):
     stopped = train("fcp", population=2, out=tmp_path / "run", minutes=1e-7, log_every=1)
     assert stopped.status == "out of time"
     assert not stopped.results
+    assert (stopped.update, stopped.stage) == (1, "pool")
+    assert rpax.load(tmp_path / "run").update == 1
+    with pytest.raises(InputError, match=r"no policies yet; finish it with `rpax resume`, or use a stage's: .*pool$"):
+        rpax.load(tmp_path / "run").agent("base_0")
     assert rpax.load(tmp_path / "run" / "pool").update < 12
     assert policies(rpax.resume(tmp_path / "run")) == policies(whole)
 
@@ -89,6 +93,33 @@ def test_a_time_limit_in_the_last_stage_leaves_its_agent(tmp_path):
     assert (stopped.status, stopped.update) == ("out of time", 1)
     assert stopped.agent("base_0").seats == (0, 1)
     assert policies(rpax.resume(tmp_path / "run")) == policies(run)
+
+
+def test_until_is_refused_where_later_stages_take_partners(tmp_path):
+    train("fcp", population=2, out=tmp_path / "fcp")
+    train("comedi", population=2, out=tmp_path / "comedi")
+    for stage in ("fcp/pool", "comedi/agent-0"):
+        before = (tmp_path / stage / "config.yaml").read_text()
+        with pytest.raises(InputError, match="of which later ones take partners; leave --until out"):
+            rpax.resume(tmp_path / stage, until=20)
+        assert (tmp_path / stage / "config.yaml").read_text() == before
+    train("sp-sweep", entropies=[0.0, 0.3], out=tmp_path / "sweep")
+    assert rpax.resume(tmp_path / "sweep" / "entropy-0.3", until=14).update == 14
+    (tmp_path / "sweep" / "results.json").unlink()
+    with pytest.raises(InputError, match="is trained in stages; give --until for one of its folders"):
+        rpax.resume(tmp_path / "sweep", until=20)
+
+
+def test_resuming_writes_every_choice_of_a_partner_once(tmp_path):
+    run = train("comedi", population=2, out=tmp_path / "run", log_every=1)
+    log = tmp_path / "run" / "agent-1" / "partners.jsonl"
+    written = log.read_text()
+    assert len(written.splitlines()) == 12
+    shutil.rmtree(tmp_path / "run" / "agent-1" / "checkpoints" / "update-000000012")
+    for file in (tmp_path / "run" / "results.json", log.parent / "results.json"):
+        file.unlink()
+    assert policies(rpax.resume(tmp_path / "run")) == policies(run)
+    assert log.read_text() == written
 
 
 def test_progress_counts_all_stages():

@@ -111,7 +111,10 @@ def print_run(run: "Run") -> None:
         for note in result.diagnosis.notes:
             console.print(f"  {note}", style="yellow")
     if run.path is not None:
-        console.print(f"{run.status} at update {run.update}; written to {run.path}", highlight=False, soft_wrap=True)
+        where = "" if run.stage is None else f" in stage {run.stage}"
+        console.print(
+            f"{run.status}{where} at update {run.update}; written to {run.path}", highlight=False, soft_wrap=True
+        )
 
 
 def agent_rows(result: "SeedResult", seats: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -24,7 +24,7 @@ BOTH_SEATS = (0, 1)
 #: Why mixed-play is refused to agents that remember.
 MEMORY_AND_MIXED_PLAY = (
     "mixed-play needs agents without memory, which would have to remember what another agent did as their own; use "
-    "network mlp or cnn, or give --mixed-play-weight 0"
+    "network mlp or cnn, or leave mixed-play out"
 )
 _OPTIONAL = ("shapes", "mixed_with")
 _NAMES = ("learner", "beneficiary", "partner", *_OPTIONAL)

@@ -108,16 +108,24 @@ def make_idle(environment: "Environment") -> Any:
             f"{SCRIPTED}:idle needs an action '{_STAY}', '{environment.name}' has {known}; give {SCRIPTED}:random"
         )
     from rpax.policies.functions import jax_policy
-    from rpax.policies.scripted_overcooked import always
 
     actions = [its.index(_STAY) for its in names]
-    return jax_policy(always(actions[0])) if len(set(actions)) == 1 else jax_policy(_by_seat(actions))
+    return jax_policy(always(actions[0], "idle")) if len(set(actions)) == 1 else jax_policy(_by_seat(actions))
+
+
+def always(action: int, name: str) -> Callable[..., Any]:
+    """The policy ``name`` that does the same everywhere, for :func:`rpax.jax_policy`."""
+    import jax.numpy as jnp
+
+    def same_action(observations: Any) -> Any:
+        return jnp.full(len(observations), action, jnp.int32)
+
+    same_action.__name__ = name
+    return same_action
 
 
 def _by_seat(actions: list[int]) -> Callable[..., Any]:
-    from rpax.policies.scripted_overcooked import always
-
     def idle(observations: Any, seat: int) -> Any:
-        return always(actions[seat])(observations)
+        return always(actions[seat], "idle")(observations)
 
     return idle

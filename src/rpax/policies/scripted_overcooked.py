@@ -231,15 +231,6 @@ def _at(distances: Int[Array, "height width"], own: Cells, move: tuple[int, int]
     return jnp.where(target.any(), jnp.sum(distances * target), _FAR)
 
 
-def always(action: int) -> Callable[[Shaped[Array, "batch ..."]], Int[Array, " batch"]]:
-    """The policy that does the same everywhere."""
-
-    def idle(observations: Shaped[Array, "batch ..."]) -> Int[Array, " batch"]:
-        return jnp.full(len(observations), action, jnp.int32)
-
-    return idle
-
-
 def _cook(decide: Callable[[Kitchen], Cells], name: str) -> JaxPolicy:
     def of_one(observation: UInt8[Array, "height width 26"]) -> Float[Array, "6"]:
         kitchen = look(observation)

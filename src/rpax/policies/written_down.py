@@ -16,6 +16,7 @@ from rpax.policies.networks import Tabular, Uniform
 
 UNIFORM = "uniform"
 #: The logit of an action of probability 0: far enough down to vanish, finite so that gradients stay so.
+#: Nearer than ``external.NEVER``, as tables may be differentiated.
 _NEVER = -100.0
 
 

@@ -10,6 +10,7 @@
     policies/        seed-S/AGENT.safetensors
     results.json     what `rpax train --json` prints
     plots/           learning curves, policies over time
+    scheme.json      of an algorithm that is trained in stages: which folder holds which
 """
 
 import contextlib
@@ -60,6 +61,7 @@ class RunDirectory:
         self.policies = self.path / "policies"
         self.results = self.path / "results.json"
         self.plots = self.path / "plots"
+        self.scheme = self.path / "scheme.json"
         self._made: list[pathlib.Path] = []
 
     @classmethod
@@ -135,6 +137,29 @@ class RunDirectory:
     def read_config(self) -> TrainConfig:
         """The complete configuration."""
         return config_from_dict(read_settings(self.config), where=f"{self.config}: key")
+
+    def read_scheme(self) -> dict[str, Any]:
+        """The scheme's name and stages; without stages for a single run.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.scheme.is_file():
+            return {"scheme": None, "stages": []}
+        try:
+            content = json.loads(self.scheme.read_text(encoding="utf-8"))
+            return {
+                "scheme": str(content["scheme"]),
+                "stages": [{key: str(stage[key]) for key in ("folder", "about")} for stage in content["stages"]],
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{self.scheme} is damaged; train the scheme anew") from None
+
+    def stages(self) -> "list[RunDirectory]":
+        """The run directories of a scheme's stages in folders of their own, as far as they are begun, in order."""
+        folders = [stage["folder"] for stage in self.read_scheme()["stages"]]
+        found = [RunDirectory(self.path / folder) for folder in folders if folder != "."]
+        return [stage for stage in found if stage.config.is_file()]
 
     def read_objective(self) -> Objective:
         """The objective."""

@@ -39,10 +39,11 @@ class Run:
         objective: the algorithm as data.
         results: one :class:`~rpax.evaluation.results.SeedResult` a seed; empty if the run has not stopped yet.
         status: ``finished``, ``out of time``, ``interrupted``, or ``unfinished`` for a directory without results.
-        update: updates made.
+        update: updates made; those of all stages together for a scheme that did not come to its last one.
         path: the run directory, or ``None`` if nothing was written.
         agents: seed to name to agent, as far as they are in memory.
         rows: metrics kept in memory; :meth:`metrics` also reads the run directory.
+        stage: of a scheme that stopped before its last stage, the folder of the one that it stopped in.
     """
 
     config: TrainConfig
@@ -53,6 +54,7 @@ class Run:
     path: pathlib.Path | None
     agents: "Mapping[int, Mapping[str, Agent]]"
     rows: tuple[dict[str, Any], ...] = ()
+    stage: str | None = None
 
     def __repr__(self) -> str:
         """What was trained, and how far: one line, without weights and metrics."""
@@ -115,12 +117,18 @@ class Run:
 
         # The folder may have been removed, or not be there yet.
         if self.path is None or self.status == "unfinished" or not RunDirectory(self.path).policies.is_dir():
-            raise InputError(f"{self._called} has no policies yet; finish it with `rpax resume`")
+            raise InputError(f"{self._called} has no policies yet; finish it with `rpax resume`{self._usable_stages()}")
         file = policy_file(RunDirectory(self.path), seed, name)
         if name in self.objective.fixed and not file.is_file():
             return self._function(name)
         policy, parameters, _ = load_policy(file)
         return Agent(name, policy, parameters)
+
+    def _usable_stages(self) -> str:
+        """Of a scheme that is not finished, the folders whose policies can be used, as the end of a remedy."""
+        stages = [] if self.path is None else RunDirectory(self.path).stages()
+        usable = [str(stage.path) for stage in stages if stage.read_results() is not None]
+        return f", or use a stage's: {', '.join(usable)}" if usable else ""
 
     def _function(self, name: str) -> "Agent":
         """A fixed agent that is a function, which no file of the run holds."""
@@ -171,6 +179,7 @@ class Run:
             "algorithm": self.objective.name,
             "environment": self.config.environment,
             "status": self.status,
+            **({} if self.stage is None else {"stage": self.stage}),
             "update": self.update,
             "results": [result.to_dict() for result in self.results],
         }
@@ -312,10 +321,8 @@ def reopen(path: str | os.PathLike[str], *, until: int | None, minutes: float | 
         return None
     from rpax import schemes
 
-    scheme = schemes.go_on(config, objective, directory)
+    scheme = schemes.go_on(config, objective, directory, extended=until is not None)
     if scheme is not None:
-        if until is not None:
-            raise InputError(f"run {directory.path} is trained in stages; give --until for one of its folders")
         return scheme
     from rpax.runs.session import Session
 
@@ -338,7 +345,8 @@ def load(path: str | os.PathLike[str]) -> Run:
         from rpax.runs.checkpoint import list_checkpoints
 
         updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(directory.checkpoints)]
-        return Run(config, objective, (), "unfinished", max(updates, default=0), directory.path, {})
+        of_stages = sum(load(stage.path).update for stage in directory.stages())
+        return Run(config, objective, (), "unfinished", of_stages + max(updates, default=0), directory.path, {})
     from rpax.evaluation.results import SeedResult
 
     results = tuple(SeedResult.from_dict(entry) for entry in content["results"])

@@ -4,7 +4,6 @@ A scheme's run directory holds each of its runs as an ordinary run directory of 
 what they are.
 """
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
     from rpax.runs.run import Progress, Run
 
+#: The scheme whose stages take nothing from each other.
+_SWEEP = "sp-sweep"
 #: algorithm -> how it is trained
 SCHEMES: dict[str, Callable[[TrainConfig], Scheme]] = {
-    "sp-sweep": EntropySweep,
+    _SWEEP: EntropySweep,
     "fcp": FictitiousCoPlay,
     "comedi": CoMeDi,
 }
-_FILE = "scheme.json"
 
 
 class Training(Protocol):
@@ -61,32 +61,39 @@ def begin(
     scheme = SCHEMES[objective.name](config)
     if directory is not None:
         stages = [{"folder": stage.folder or ".", "about": stage.about} for stage in scheme.stages]
-        directory.write_json(directory.path / _FILE, {"scheme": objective.name, "stages": stages})
+        directory.write_json(directory.scheme, {"scheme": objective.name, "stages": stages})
     from rpax.schemes.session import SchemeSession
 
     return SchemeSession.begin(scheme, config, objective, directory, environment)
 
 
-def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory) -> Training | None:
+def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *, extended: bool) -> Training | None:
     """The scheme of a run directory from its first unfinished stage, or ``None`` if it is a single run.
 
+    Args:
+        config: the run's.
+        objective: the run's.
+        directory: where it is.
+        extended: whether it is to be trained beyond, or not up to, what was configured.
+
     Raises:
-        InputError: it is a stage of a scheme whose partners come from other stages.
+        InputError: it is a stage of a scheme whose partners come from other stages; or ``extended``, and a scheme or a
+            stage from which others take their partners.
     """
-    if (directory.path / _FILE).is_file():
+    if directory.scheme.is_file():
+        if extended:
+            stand_alone = directory.read_scheme()["scheme"] == _SWEEP
+            remedy = "give --until for one of its folders" if stand_alone else "train it anew with --updates"
+            raise InputError(f"run {directory.path} is trained in stages; {remedy}")
         from rpax.schemes.session import SchemeSession
 
         return SchemeSession(SCHEMES[objective.name](config), config, objective, directory, config.environment)
-    above = pathlib.Path(directory.path).resolve().parent
-    if (above / _FILE).is_file() and not _stands_alone(above, directory):
-        raise InputError(f"run {directory.path} is a stage of {above}; `rpax resume {above}` goes on with it")
+    above = RunDirectory(pathlib.Path(directory.path).resolve().parent)
+    scheme = above.read_scheme()["scheme"]
+    if scheme == "comedi" and directory.read_objective().fixed:
+        raise InputError(f"run {directory.path} is a stage of {above.path}; `rpax resume {above.path}` goes on with it")
+    if extended and scheme not in (None, _SWEEP):
+        raise InputError(
+            f"run {directory.path} is a stage of {above.path}, of which later ones take partners; leave --until out"
+        )
     return None
-
-
-def _stands_alone(above: pathlib.Path, directory: RunDirectory) -> bool:
-    """Whether a stage needs nothing of other stages."""
-    try:
-        scheme = json.loads((above / _FILE).read_text(encoding="utf-8"))["scheme"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{above / _FILE} is damaged; train the scheme anew") from None
-    return scheme != "comedi" or not directory.read_objective().fixed

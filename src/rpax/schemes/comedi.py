@@ -36,7 +36,7 @@ class CoMeDi(Scheme):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         if config.network == "gru" and config.mixed_play_weight:
-            raise InputError(MEMORY_AND_MIXED_PLAY)
+            raise InputError(f"{MEMORY_AND_MIXED_PLAY} with mixed_play_weight 0")
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -6,16 +6,18 @@ import pathlib
 from collections.abc import Mapping
 
 import jax
+import numpy as np
 
 from rpax.objectives.edges import Objective, ObjectiveEdge
 from rpax.policies.agent import Parameters
 from rpax.runs.agent import Agent
 from rpax.runs.session import Session
+from rpax.runs.sinks import read_rows
 from rpax.schemes.measure import Table
 from rpax.training.problem import TrainState, key_data
 from rpax.training.trainer import one_seed
 
-#: How often the choice is made in a run, and from how many episodes of each pairing.
+#: How often at most the choice is made in a run, and from how many episodes of each pairing.
 CHOICES, EPISODES = 20, 64
 #: Folded into a seed's key, so that no episode of training is replayed.
 _CHOICE_KEY = 0xC0DE
@@ -53,6 +55,9 @@ class MostCompatible:
         agents = {name: learner, **{other: of_seeds[0] for other, of_seeds in earlier.items()}}
         episodes = min(EPISODES, config.evaluation_episodes)
         chunk = config.log_every or 1
+        log = None if session.directory is None else session.directory.path / "partners.jsonl"
+        if log is not None:
+            _drop_choices_from(log, session.update)
         return cls(
             name,
             partner,
@@ -60,7 +65,7 @@ class MostCompatible:
             session.trainer.seeds,
             Table.of(config, objective, problem.environment, agents, episodes),
             every=max(1, -(-(config.updates or 1) // (CHOICES * chunk))) * chunk,
-            log=None if session.directory is None else session.directory.path / "partners.jsonl",
+            log=log,
         )
 
     def __call__(self, state: TrainState, update: int) -> TrainState:
@@ -69,9 +74,10 @@ class MostCompatible:
             return state
         chosen = [self._choose(one_seed(state.base[self.name], i), i, update) for i in range(len(self.seeds))]
 
-        def exchanged(old: jax.Array, *new: Parameters) -> jax.Array:
-            # Bound to where the old one is, so that the same program goes on.
-            return jax.device_put(jax.numpy.stack(new).astype(old.dtype), old.sharding)
+        def exchanged(old: jax.Array | np.ndarray, *new: Parameters) -> jax.Array | np.ndarray:
+            # Bound to where the old one is, so that the same program goes on; that of a checkpoint is not yet anywhere.
+            stacked = jax.numpy.stack(new).astype(old.dtype)
+            return jax.device_put(stacked, old.sharding) if isinstance(old, jax.Array) else np.asarray(stacked)
 
         with jax.enable_x64(self.table.precision == "float64"):
             partner = jax.tree.map(exchanged, state.partners[self.partner], *chosen)
@@ -97,3 +103,12 @@ class MostCompatible:
             seat = 0 if pairing.seat_0 == self.name else 1
             found.setdefault(pairing[1 - seat], []).append(float(of_seats[seat]))
         return {other: sum(its) / len(its) for other, its in found.items()}
+
+
+def _drop_choices_from(log: pathlib.Path, update: int) -> None:
+    """Leave the choices before an update, from which a run goes on that will make the later ones again."""
+    kept = [json.dumps(row) + "\n" for row in read_rows(log) if row["update"] < update]
+    if log.is_file():
+        temporary = log.with_name(log.name + ".part")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(log)

@@ -3,9 +3,12 @@
 Source: Strouse et al., "Collaborating with Humans without Human Data", 2021.
 """
 
+import json
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rpax.errors import InputError
 from rpax.objectives.catalogue import SKILLS, algorithm
 from rpax.schemes.stages import Finished, Scheme, Stage, stage_config, stage_seed
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from rpax.runs.run import Run
 
 POOL = "pool"
+#: Beside the pool: the update of each self-play seed's half-trained policy, once they are chosen.
+_CHOICE = "pool.json"
 #: How many policies of each self-play seed are kept on the way, of which one is the half-trained partner.
 SNAPSHOTS = 10
 #: Episodes from which a kept policy's return is known.
@@ -41,31 +46,51 @@ class FictitiousCoPlay(Scheme):
         """Each pool seed's first, half-trained and last policy."""
         if stage.folder == POOL:
             return {}
-        from rpax.schemes.measure import self_play_returns
-
         pool, size = finished[POOL], self.config.population or 0
-        kept = {seed: kept_policies(pool, seed) for seed in pool.config.seed_list}
-        returns = self_play_returns(pool.config, environment, kept, min(EPISODES, self.config.evaluation_episodes))
+        halves = self._half_trained_updates(pool, environment)
         found: dict[str, list[Agent]] = {name: [] for name in stage.objective.fixed}
         for seed in self.config.seed_list:
             for i in range(size):
                 own = stage_seed(seed, i, size)
-                chosen = (0, half_trained(returns[own]), len(kept[own]) - 1)
-                for skill, number in zip(SKILLS, chosen, strict=True):
-                    found[f"partner_{i}_{skill}"].append(kept[own][number])
+                for skill, update in zip(SKILLS, (0, halves[own], pool.update), strict=True):
+                    found[f"partner_{i}_{skill}"].append(pool.agent("base_0", own, update=update))
         return found
 
+    def _half_trained_updates(self, pool: "Run", environment: "Environment") -> dict[int, int]:
+        """The update of each pool seed's half-trained policy: measured once, and read when the scheme goes on."""
+        assert pool.path is not None, "every pool has a run directory, if only for a while"
+        file = pool.path.parent / _CHOICE
+        if file.is_file():
+            return _read_choice(file, pool)
+        from rpax.runs.directory import RunDirectory
+        from rpax.schemes.measure import self_play_returns
 
-def kept_policies(pool: "Run", seed: int) -> "Sequence[Agent]":
-    """A self-play seed's policies from the first to the last."""
-    updates = {0, *pool.snapshots("base_0", seed)} - {pool.update}
-    return [*(pool.agent("base_0", seed, update=update) for update in sorted(updates)), pool.agent("base_0", seed)]
+        updates = {seed: kept_updates(pool, seed) for seed in pool.config.seed_list}
+        kept = {seed: [pool.agent("base_0", seed, update=update) for update in its] for seed, its in updates.items()}
+        returns = self_play_returns(pool.config, environment, kept, min(EPISODES, self.config.evaluation_episodes))
+        halves = {seed: its[half_trained(returns[seed])] for seed, its in updates.items()}
+        RunDirectory(pool.path.parent).write_json(file, {"half_trained": halves})
+        return halves
+
+
+def _read_choice(file: pathlib.Path, pool: "Run") -> dict[int, int]:
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))["half_trained"]
+        return {seed: int(written[str(seed)]) for seed in pool.config.seed_list}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{file} is damaged; remove it, and the pool's policies are measured again") from None
+
+
+def kept_updates(pool: "Run", seed: int) -> list[int]:
+    """The updates of a self-play seed's policies from the first to the last."""
+    return sorted({0, *pool.snapshots("base_0", seed), pool.update})
 
 
 def half_trained(returns: Sequence[float]) -> int:
-    """Which of the policies in between returns nearest to half of what the last one does; the earlier of equal ones.
+    """Which of the policies in between returns nearest to half way from the first's return to the last's.
 
-    Of two policies, the first.
+    Where the first returns 0, that is half of the last's. The earlier of equal ones; of two policies, the first.
     """
     between = range(1, len(returns) - 1) if len(returns) > 2 else range(1)
-    return min(between, key=lambda number: abs(returns[number] - returns[-1] / 2))
+    half_way = (returns[0] + returns[-1]) / 2
+    return min(between, key=lambda number: abs(returns[number] - half_way))

@@ -92,7 +92,7 @@ class SchemeSession:
                 run = session.run(lambda update, _, rows, before=before: progress(before + update, whole, rows))
             finished[stage.folder] = run
             if run.status != "finished":
-                return self._stopped(run) if stage.folder else run
+                return self._stopped(run, before, stage) if stage.folder else run
         members = self.scheme.members(finished)
         return self._assembled(members) if members else finished[stages[-1].folder]
 
@@ -126,10 +126,10 @@ class SchemeSession:
         run = load(self.directory.path / stage.folder)
         return run if run.status == "finished" else None
 
-    def _stopped(self, run: Run) -> Run:
-        """The scheme's run where one of its stages did not come to its end."""
+    def _stopped(self, run: Run, before: int, stage: Stage) -> Run:
+        """The scheme's run where one of its stages did not come to its end; ``before`` updates of earlier ones."""
         path = None if self.directory is None else self.directory.path
-        return Run(self.config, self.objective, (), run.status, 0, path, {})
+        return Run(self.config, self.objective, (), run.status, before + run.update, path, {}, stage=stage.folder)
 
     def _assembled(self, members: Mapping[int, Mapping[str, Agent]]) -> Run:
         """The agents that stages made, as one run."""
