@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 #: What the agent that is trained is called.
 BEST_RESPONSE = "best_response"
 #: Settings that a best response does not take over from the run that it is trained for, beside its algorithm's options
-#: and what else makes that algorithm what it is: they say what is learned there and where it goes, or were fitted to its
-#: objective.
+#: and what else that algorithm sets: they say what is learned there and where it goes, or were fitted to its objective.
 _NOT_TAKEN_OVER = (
     "algorithm", "environment", "victim", "partner", "seed", "seeds", "updates", "minutes", "sinks", "log_every",
     "snapshots", "sampling", "ppo_minibatches", "evaluation_episodes", "influence", "outer_average", "symmetries",
