@@ -2,15 +2,26 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 import small_game  # noqa: F401
 
 import rpax
-from rpax.evaluation.best_response import Mixture, Part, best_response_objective, measure_gap, training_mixture
+from rpax.evaluation.best_response import (
+    Mixture,
+    Part,
+    best_response_objective,
+    best_response_seed,
+    measure_gap,
+    train_best_response,
+    training_mixture,
+)
 from rpax.evaluation.matches import Estimate, Matches, play_matches
 from rpax.objectives import Pairing
 from rpax.policies.fixed import resolve_fixed_agent
+from rpax.runs.agent import Agent
+from rpax.runs.run import no_progress
 
 FIGURE_2 = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
 
@@ -83,6 +94,62 @@ def test_in_a_matrix_game_the_trained_best_response_reaches_the_closed_form(half
     # The gap against one mixture is never below the one against the kindest co-policy.
     for exact, trained in zip(rpax.certify(half_trained).certificates, found, strict=True):
         assert exact.gap <= trained.gap + 0.02
+
+
+def test_it_plays_the_partner_as_it_is_whatever_the_examined_run_averaged_over():
+    # Exchanging the levers is the game's symmetry: averaged over it the partner is uniform, and everything returns 0.5.
+    levers = rpax.make("matrix/custom", payoffs=[[1, 0], [0, 1]])
+    config = rpax.train("other-play", levers, exact=True, updates=2).config
+    assert config.symmetries
+    partner = Agent("partner", *resolve_fixed_agent("partner", [0.9, 0.1], levers, (1,)))
+    mixture = Mixture((Part("partner", 0, 1.0),))
+    trained = train_best_response(
+        config, levers, mixture, {"partner": partner}, seed=0, updates=2000, minutes=None, progress=no_progress
+    )
+    assert trained.results[0].policies["best_response"][0][0] > 0.95
+
+
+@pytest.mark.parametrize(("algorithm", "given", "taken"), [("sp-augmented", None, 0.0), ("sp", 0.25, 0.25)])
+def test_exploring_starts_are_taken_over_unless_they_are_what_the_algorithm_is(algorithm, given, taken):
+    run = rpax.train(
+        algorithm, "small/ring", envs=2, steps=5, updates=1, hidden_sizes=(4,), evaluation_episodes=2,
+        exploring_starts=given,
+    )  # fmt: skip
+    assert run.config.exploring_starts == (0.5 if given is None else given)
+    mixture = training_mixture(run.objective, "base_0")
+    trained = train_best_response(
+        run.config, "small/ring", mixture, run.agents[0], seed=0, updates=1, minutes=None, progress=no_progress
+    )
+    assert trained.config.exploring_starts == taken
+
+
+def test_it_does_not_start_where_the_examined_agent_started(monkeypatch):
+    # With a rate like this an update leaves the initial parameters as they are.
+    settings = {"exact": True, "updates": 1, "network": "mlp", "base_rate": 1e-9, "seed": 0}
+    run = rpax.train("ap", "matrix/figure-2", victim=[0.5, 0.5], **settings)
+    trained = []
+
+    def note(*arguments, **others):
+        trained.append(train_best_response(*arguments, **others))
+        return trained[-1]
+
+    monkeypatch.setattr("rpax.evaluation.best_response.train_best_response", note)
+    rpax.certify(run, method="trained", updates=1, seed=0)
+    rpax.attack([0.5, 0.5], "matrix/figure-2", "ap", **settings)
+    of_certify, *of_attack = trained
+    examined, fresh = (
+        jax.tree.leaves(agent.parameters) for agent in (run.agent("adversary"), of_certify.agent("best_response"))
+    )
+    assert [np.shape(leaf) for leaf in examined] == [np.shape(leaf) for leaf in fresh]
+    assert not all(np.allclose(*leaves, atol=1e-6) for leaves in zip(examined, fresh, strict=True))
+    assert len(of_attack) == 2
+    assert all(0 < best.config.seed_list[0] < 2**32 for best in of_attack)
+
+
+def test_seeds_of_best_responses_differ_by_all_they_are_derived_from():
+    asked = [(seed, run_seed, number) for seed in (0, 1, 2**32 - 1) for run_seed in (0, 1) for number in (0, 1, 2)]
+    assert len({best_response_seed(*arguments) for arguments in asked}) == len(asked)
+    assert best_response_seed(3, 4, 5) == best_response_seed(3, 4, 5)
 
 
 def test_a_best_response_that_is_worse_is_reported_and_bounds_nothing():

@@ -13,9 +13,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from rpax.environments.protocol import Environment
 from rpax.errors import InputError
 from rpax.evaluation.matches import Estimate, Frozen, Place, play_matches
+from rpax.objectives.catalogue import find_algorithm
 from rpax.objectives.edges import Objective, ObjectiveEdge, Role
 from rpax.objectives.plan import Pairing
 
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 
 #: What the agent that is trained is called.
 BEST_RESPONSE = "best_response"
-#: Settings that a best response does not take over from the run that it is trained for, beside its algorithm's options:
-#: they say what is learned there and where it goes, or were fitted to its objective.
+#: Settings that a best response does not take over from the run that it is trained for, beside its algorithm's options
+#: and what else that algorithm sets: they say what is learned there and where it goes, or were fitted to its objective.
 _NOT_TAKEN_OVER = (
     "algorithm", "environment", "victim", "partner", "seed", "seeds", "updates", "minutes", "sinks", "log_every",
-    "snapshots", "sampling", "ppo_minibatches", "evaluation_episodes", "influence", "outer_average",
+    "snapshots", "sampling", "ppo_minibatches", "evaluation_episodes", "influence", "outer_average", "symmetries",
 )  # fmt: skip
+#: What the seeds of best responses are derived from, so that they are nobody else's.
+_SEEDS = 0xBE57
 
 
 class Part(NamedTuple):
@@ -124,6 +129,22 @@ def best_response_objective(mixture: Mixture) -> Objective:
     return Objective({BEST_RESPONSE: "base", **partners}, edges, "best response")
 
 
+def best_response_seed(seed: int, run_seed: int, number: int) -> int:
+    """The seed of a best response's training: another one than that of the agent it is compared with.
+
+    With the same seed and the same place among the agents it would start from that agent's initial parameters.
+
+    Args:
+        seed: the one asked for.
+        run_seed: with which the examined agent was trained.
+        number: of the examined agent in its run.
+
+    Returns:
+        A whole number from 0 to 2³²−1, the same for the same arguments.
+    """
+    return int(np.random.SeedSequence((_SEEDS, seed, run_seed, number)).generate_state(1, np.uint32)[0])
+
+
 def train_best_response(
     config: "TrainConfig",
     environment: "str | Environment",
@@ -138,11 +159,12 @@ def train_best_response(
     """Train a fresh best response to the frozen partners of a mixture, with the ordinary trainer.
 
     Args:
-        config: the settings of the run whose agent is examined; what is about its algorithm is left out.
+        config: the settings of the run whose agent is examined; what is about its algorithm is left out. It plays the
+            game as it is, without symmetries: that is what it is measured in.
         environment: the game, by name or as an object.
         mixture: with whom it plays.
         partners: the agents of the mixture.
-        seed: of its initial parameters and episodes.
+        seed: of its initial parameters and episodes, see :func:`best_response_seed`.
         updates: of training; the preset's where it is ``None``.
         minutes: time limit, or ``None``.
         progress: as :func:`rpax.train` takes it.
@@ -159,7 +181,8 @@ def train_best_response(
 
     if BEST_RESPONSE in mixture.partners:
         raise InputError(f"a partner is called '{BEST_RESPONSE}', as the agent to be trained; give it another name")
-    left_out = {*_NOT_TAKEN_OVER, *ALGORITHM_OPTIONS}
+    entry = find_algorithm(config.algorithm)
+    left_out = {*_NOT_TAKEN_OVER, *ALGORITHM_OPTIONS, *(entry.settings if entry else ())}
     settings: dict[str, Any] = {name: getattr(config, name) for name in FIELDS if name not in left_out}
     return train(
         best_response_objective(mixture),
@@ -169,8 +192,9 @@ def train_best_response(
         seed=seed,
         updates=updates,
         minutes=minutes,
-        # It is measured by whoever asked for it.
+        # It is measured by whoever asked for it, in the game as it is.
         evaluation_episodes=2,
+        symmetries=False,
         **settings,
     )
 

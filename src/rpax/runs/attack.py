@@ -212,16 +212,17 @@ class _Training:
 
     def best_response(self, name: str, agent: "Agent", seats: tuple[int, ...]) -> Run:
         """The training of a best response, in ``seats``, to an agent."""
-        from rpax.evaluation.best_response import make_mixture, train_best_response
+        from rpax.evaluation.best_response import best_response_seed, make_mixture, train_best_response
 
         config = self.run.config
+        seed = config.seed_list[0]
         with self.phase(f"best response to the {name}") as progress:
             return train_best_response(
                 config,
                 self.environment,
                 make_mixture({(name, seat): 1.0 for seat in seats}),
                 {name: agent},
-                seed=config.seed_list[0],
+                seed=best_response_seed(seed, seed, list(self.run.objective.agents).index(name)),
                 updates=self.updates,
                 minutes=self.minutes,
                 progress=progress,

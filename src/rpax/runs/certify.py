@@ -140,7 +140,8 @@ def certify(
         updates: of each best response's training; the preset's by default.
         minutes: time limit of each training.
         episodes: trained only: at least so many fresh ones of each side with each partner, where returns are not exact.
-        seed: of best responses and episodes.
+        seed: of episodes, and what the seeds of best responses are derived from, so that none starts from the
+            parameters from which the agent that it is compared with started.
         phase: called with what is trained next; gives a context with a callback as :func:`rpax.train` takes.
 
     Raises:
@@ -215,6 +216,7 @@ class _Trained:
         """Train a best response to the training partners of one agent, and compare the two."""
         from rpax.evaluation.best_response import (
             BEST_RESPONSE,
+            best_response_seed,
             frozen,
             measure_gap,
             train_best_response,
@@ -230,16 +232,17 @@ class _Trained:
                 self.run.config.environment,
                 mixture,
                 partners,
-                seed=self.seed,
+                seed=best_response_seed(self.seed, run_seed, list(self.run.objective.agents).index(name)),
                 updates=self.updates,
                 minutes=self.minutes,
                 progress=progress,
             )
+        best = trained.agent(BEST_RESPONSE)
         measured = measure_gap(
             self.environment,
             mixture,
             (agent.policy, agent.parameters),
-            frozen(trained.agents[self.seed], [BEST_RESPONSE])[BEST_RESPONSE],
+            (best.policy, best.parameters),
             frozen(partners),
             episodes=self.episodes,
             seed=self.seed,
