@@ -22,13 +22,11 @@ BASELINES = {
     "fcp": ["--population", "2"],
     "comedi": ["--population", "2"],
 }
-#: The quick ones that together cover every baseline and every game.
+#: The quick ones; every baseline is among them.
 ALWAYS = {
     *(("matrix/figure-2", name) for name in BASELINES),
     ("storm", "fcp"),
-    ("storm", "other-play"),
     ("overcooked/cramped_room", "sp-augmented"),
-    ("hanabi/3x3", "other-play"),
 }
 CASES = [
     pytest.param(game, name, marks=() if (game, name) in ALWAYS else pytest.mark.slow)

@@ -18,8 +18,8 @@ GAMES = {
 NEEDS = {name: ["--victim", "uniform"] for name in ("ap", "ap-rpg", "paired-a-rpg")} | {"br": ["--partner", "uniform"]}
 #: Others are trained in tests/cli/test_baselines_command.py.
 PAPERS = [name for name in ALGORITHMS if name in ("sp", "ad", "ad-rpg", "at", "at-rpg", "paired", "paired-rpg", *NEEDS)]
-#: One of each kind of game; tests/cli/test_train_command.py trains all of them on matrix games.
-ALWAYS = {("matrix/figure-2", "ad-rpg"), ("storm", "paired-a-rpg"), ("hanabi/3x3", "ap")}
+#: Few, as tests/cli/test_train_command.py trains all of them on matrix games.
+ALWAYS = {("matrix/figure-2", "ad-rpg"), ("storm", "paired-a-rpg")}
 CASES = [
     pytest.param(game, name, marks=() if (game, name) in ALWAYS else pytest.mark.slow)
     for game in GAMES

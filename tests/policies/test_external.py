@@ -131,7 +131,13 @@ def test_a_networks_own_probabilities_give_the_episodes_of_the_network(traced):
     assert found[0].mean.any()
 
 
-@pytest.mark.parametrize("settings", [{"seeds": 2, "precision": "float64"}, {"algorithm": "ap-rpg", "lookahead": 2}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"seeds": 2, "precision": "float64"}, marks=pytest.mark.slow),
+        {"algorithm": "ap-rpg", "lookahead": 2},
+    ],
+)
 def test_training_against_a_function_equals_training_against_the_network(settings):
     network, found = network_agent(), []
     for victim in (network, lambda seen: np.asarray(network.probabilities(jnp.asarray(seen)))):

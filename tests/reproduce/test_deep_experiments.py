@@ -103,6 +103,7 @@ def test_a_second_call_makes_nothing_and_a_gap_is_filled(reproduced, monkeypatch
     assert run_study(RING, "smoke", folder, silent, make=False).values == first.values
 
 
+@pytest.mark.slow
 def test_gaps_are_shares_of_what_a_best_response_gets(tmp_path, no_plots, monkeypatch):
     population = Population("AD", "ad", seeds=dict.fromkeys(BUDGETS, 3), certified=("base_0",))
     study = Study("ring", "small/ring", (population,), dict.fromkeys(BUDGETS, TINY))
