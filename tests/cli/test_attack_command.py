@@ -111,6 +111,9 @@ def test_help_says_how_verdicts_come_about(capsys):
     output = capsys.readouterr().out
     assert "rpax attack runs/x --agent base_0" in output
     assert "real weakness" in output
+    words = " ".join(output.replace("│", " ").split())
+    assert "if the interval of what the victim keeps reaches 90 % and stays above 75 %" in words
+    assert "surely less than 50 %, and both seats have the same payoffs" in words
     assert "None" not in output.replace("None to", "")
 
 
@@ -146,7 +149,14 @@ THERE = ["--environment", "matrix/figure-2"]
     [
         (["attack"], ("Missing from rpax attack: VICTIM", "see `rpax attack --help`")),
         (LIST, ("'[0.8, 0.2]' does not say where it plays", "give --environment NAME")),
-        (["attack", "TMP/none"], ("TMP/none' does not say where it plays", "AGENT of a run directory")),
+        (["attack", "TMP/none"], ("TMP/none does not exist", "that `rpax train` wrote")),
+        (["attack", "TMP/none:base_0@first"], ("TMP/none does not exist", "that `rpax train` wrote")),
+        (["attack", "TMP/none.safetensors"], ("does not say where it plays", "give --environment NAME")),
+        (["attack", "scripted:idle"], ("'scripted:idle' does not say where it plays", "give --environment NAME")),
+        (["attack", "RUN:victim@soon"], ("update 'soon' is no whole number", "write victim@UPDATE, victim@first")),
+        (["attack", "RUN", "--agent", "victim@soon"], ("victim 'victim@soon': update 'soon'", "victim@UPDATE")),
+        (["attack", "RUN:victim@first", "--agent", "victim"], ("names an agent already", "leave --agent victim out")),
+        (["attack", "RUN:victim@3"], ("no 'victim' of update 3", "train with --snapshots")),
         ([*LIST, "--environment", "matrix/figure2"], ("'matrix/figure2' is unknown", "did you mean 'matrix/figure-2'")),
         ([*LIST, *THERE, "--algorithm", "at"], ("'at' attacks no fixed victim", "use ap, ap-rpg or paired-a-rpg")),
         ([*LIST, *THERE, "--algorithm", "ap-rgp"], ("'ap-rgp' is unknown", "did you mean 'ap-rpg'?")),
@@ -198,3 +208,22 @@ def test_wrong_input_is_one_line_and_leaves_nothing_behind(
     for part in says:
         assert placed(part) in output.err
     assert list(tmp_path.iterdir()) == []
+
+
+NOT_JUDGED = ["attack", "uniform", *THERE, "--algorithm", "ap", "--exact", "--updates", "2", "--replays", "0"]
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(["--no-best-response"], True), ([], False)])
+def test_a_verdict_that_cannot_be_is_said_before_training(arguments, told, tmp_path, capsys, monkeypatch, no_plots):
+    monkeypatch.chdir(tmp_path)
+    assert main([*NOT_JUDGED, *arguments]) == 0
+    output = capsys.readouterr()
+    assert ("nobody is known with whom the victim played before" in output.out) == told
+    lines = [line for line in output.err.splitlines() if line.startswith("the verdict will be unclear")]
+    assert len(lines) == told
+
+
+def test_a_victim_whose_partners_are_known_is_judged_without_training(finished_run, tmp_path, capsys, no_plots):
+    arguments = ["attack", f"{finished_run}:victim", "--no-best-response", "--updates", "2", "--replays", "0"]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 0
+    assert "the verdict will be unclear" not in capsys.readouterr().err

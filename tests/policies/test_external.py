@@ -14,7 +14,7 @@ from rpax.errors import InputError
 from rpax.evaluation.returns import make_sampler
 from rpax.objectives.plan import make_plan
 from rpax.policies.agent import make_agent_policy
-from rpax.policies.external import NEVER, External, Traced
+from rpax.policies.external import NEVER, External, Traced, asking
 from rpax.policies.networks import MLP
 from rpax.policies.sources import find_agent
 from rpax.reports.replay import Player
@@ -215,3 +215,41 @@ def test_a_replay_asks_the_function():
     stays = find_agent(rpax.jax_policy(lambda seen: jnp.ones(len(seen), jnp.int32)), game)
     episode = Player(game, greedy=True).play((right, stays), jax.random.key(0))
     assert episode.actions.tolist() == [[2, 1]] * 5
+
+
+def failing_program() -> Any:
+    """A program that asks a function which gives up once it plays."""
+    plays = False
+
+    def gives_up(observations):
+        if plays:
+            raise ValueError("no more")
+        return np.zeros(len(observations), int)
+
+    agent = find_agent(gives_up, rpax.make("small/ring"))
+    plays = True
+    seen = jnp.zeros((2, 11), jnp.uint8)
+    return lambda: jax.block_until_ready(jax.jit(lambda: agent.policy.logits({"shared": {}}, "shared", seen))())
+
+
+def test_what_went_wrong_before_is_not_taken_for_what_goes_wrong_now():
+    program = failing_program()
+    with pytest.raises(jax.errors.JaxRuntimeError) as earlier:
+        program()
+    with pytest.raises(RuntimeError, match="something else") as found, asking():
+        raise RuntimeError(f"something else, which quotes: {earlier.value}")
+    assert not isinstance(found.value, InputError)
+
+
+def test_asking_within_asking_forgets_nothing():
+    program = failing_program()
+
+    def fails_around_another():
+        try:
+            program()
+        finally:
+            with asking():
+                pass
+
+    with pytest.raises(InputError, match="no more"), asking():
+        fails_around_another()

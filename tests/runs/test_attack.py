@@ -121,3 +121,48 @@ def test_other_runs_are_no_attacks(at_rpg):
         evaluate_attack(at_rpg)
     with pytest.raises(rpax.InputError, match="an attack trains one seed"):
         rpax.attack(VICTIM, "matrix/figure-2", seeds=2)
+
+
+@pytest.fixture(scope="module")
+def kept_run(tmp_path_factory):
+    """A single base agent, with the policies of updates 2 and 4 kept; it plays both seats."""
+    path = tmp_path_factory.mktemp("kept") / "run"
+    rpax.train("sp", "matrix/custom", payoffs=[[1, 0], [0, 1]], exact=True, updates=4, snapshots=1, out=path)
+    return path
+
+
+def test_an_earlier_policy_of_a_run_is_attacked_however_it_is_named(kept_run, tmp_path, no_plots):
+    updates = rpax.load(kept_run).snapshots("base_0")
+    assert len(updates) > 1
+    for text, agent, update, written in (
+        (f"{kept_run}:base_0@first", None, "first", "base_0@first"),
+        (f"{kept_run}:0:base_0@{updates[0]}", None, updates[0], f"0:base_0@{updates[0]}"),
+        (str(kept_run), "base_0@last", "last", "base_0@last"),
+        (str(kept_run), None, None, "base_0"),
+    ):
+        target = find_target(text, agent)
+        assert (target.agent, target.update, target.source) == ("base_0", update, f"{kept_run}:{written}")
+    expected = rpax.load(kept_run).agent("base_0", update=updates[0])
+    seen = np.eye(1)
+    settings = {"updates": 2, "best_response": False, "replays": 0}
+    for number, (victim, agent) in enumerate(
+        [(f"{kept_run}:base_0@{updates[0]}", None), (kept_run, f"base_0@{updates[0]}"),
+         (rpax.load(kept_run), f"base_0@{updates[0]}")]
+    ):  # fmt: skip
+        found = rpax.attack(victim, algorithm="ap", agent=agent, out=tmp_path / str(number), **settings)
+        attacked = found.run.agent("victim")
+        np.testing.assert_allclose(attacked.probabilities(seen, 0), expected.probabilities(seen, 0), rtol=1e-6)
+    last = rpax.load(kept_run).agent("base_0").probabilities(seen, 0)
+    assert not np.allclose(last, expected.probabilities(seen, 0), rtol=1e-6), "the test could tell"
+
+
+def test_an_attack_on_an_earlier_policy_is_judged_later(kept_run, tmp_path, no_plots):
+    from rpax.runs.attack import evaluate_attack
+
+    first = f"{kept_run}:base_0@first"
+    run = rpax.train(
+        "ap", "matrix/custom", payoffs=[[1, 0], [0, 1]], victim=first, exact=True, updates=2, out=tmp_path / "run"
+    )
+    found = evaluate_attack(run, best_response=False, replays=0)
+    assert found.victim == first
+    assert found.returns.before_with == "itself"

@@ -13,12 +13,13 @@ import rpax
 from rpax.errors import InputError
 from rpax.estimators.advantages import normalize_pooled
 from rpax.objectives.plan import MixedPairing, Pairing
+from rpax.policies.sources import find_agent
 from rpax.runs.config import TrainConfig
 from rpax.training.base_update import base_gradients, term_advantages
 from rpax.training.critic_update import appraise
 from rpax.training.exact_step import exact_base_gradients
 from rpax.training.initial import initial_state
-from rpax.training.mixed_play import draw_mixing, first_mixed_steps, next_mixed_steps
+from rpax.training.mixed_play import draw_mixing, first_mixed_steps, mix_actions, next_mixed_steps
 from rpax.training.problem import key_data
 from rpax.training.rollout import draw_keys, roll_out_training
 from rpax.training.setup import make_problem
@@ -247,3 +248,29 @@ def test_agents_with_memory_are_refused():
     given = SimpleNamespace(parameters=policy.init(key_data(0)))
     with pytest.raises(InputError, match="mixed-play needs agents without memory"):
         make_problem(config, COMEDI, environment, {"other": (policy, given.parameters)})
+
+
+def test_a_function_that_is_mixed_in_is_told_what_is_legal():
+    game, envs = rpax.make("hanabi/3x3"), 2
+
+    def last_legal(observations, legal):
+        return legal.shape[1] - 1 - legal[:, ::-1].argmax(axis=1)
+
+    state = jax.vmap(game.traced_rules.reset)(jax.random.split(jax.random.key(0), envs))
+    observations, legal = jax.vmap(game.observe)(state), jax.vmap(game.legal_actions)(state)
+    # In every step it is its turn in both seats; its distribution leaves nothing to chance.
+    for function in (last_legal, rpax.jax_policy(last_legal)):
+        agent = find_agent(function, game)
+        actions = mix_actions(
+            {"other": agent.policy},
+            {"other": agent.parameters},
+            [MixedPairing("own", "own", "other")],
+            tuple(seen[None] for seen in observations),
+            tuple(mask[None] for mask in legal),
+            jnp.zeros((1, envs, 5)),
+            jnp.ones((1, envs), jnp.int32),
+            jnp.zeros((1, envs, 2), jnp.int32),
+        )
+        last = [[max(np.flatnonzero(mask[number])) for mask in legal] for number in range(envs)]
+        np.testing.assert_array_equal(np.asarray(actions)[0], last)
+    assert any(action != mask.shape[-1] - 1 for action, mask in zip(last[0], legal, strict=True)), "the mask matters"

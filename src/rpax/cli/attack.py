@@ -9,6 +9,7 @@ import tyro
 
 from rpax.cli.output import estimate_text, print_json, progress_bar, say
 from rpax.errors import InputError
+from rpax.runs.attack_target import VICTIM
 from rpax.runs.config import parse_assignments, read_settings
 
 if TYPE_CHECKING:
@@ -18,29 +19,37 @@ if TYPE_CHECKING:
 #: Options that have no effect on an attack that is trained already.
 _OF_TRAINING = ("agent", "environment", "algorithm", "exact", "seed", "config", "set", "out")
 _NOTHING = "–"
+_NO_REFERENCE = (
+    "the verdict will be unclear: the victim plays one seat only and nobody is known with whom it played before; leave "
+    "--no-best-response out to train somebody"
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
     """Train an adversary against a fixed victim, then tell sabotage from a real weakness of the victim.
 
-    VICTIM is a run directory (with --agent, unless it has one base agent only), RUN:AGENT, RUN:SEED:AGENT, or anything
-    else that `rpax train --victim` takes; --environment says where it plays if that is not a run's agent. Environment,
-    its options, preset and exactness are those of the victim's run unless they are set.
+    VICTIM is a run directory (with --agent, unless it has one base agent only), RUN:AGENT, RUN:SEED:AGENT, either with
+    @UPDATE, @first or @last, or anything else that `rpax train --victim` takes; --environment says where it plays if
+    that is not a run's agent. Environment, its options, preset and exactness are those of the victim's run unless they
+    are set.
 
     The adversary's training is an ordinary run in --out, for `rpax resume`, `rpax replay` and `rpax certify`. Then a
     best response is trained with the adversary as partner, and fresh episodes are played. Written beside the run:
     attack.json, attack.png, best_response.safetensors, and replays of the episodes with the victim's lowest returns.
 
-    The verdict, with shares of the victim's return before the attack: *robust* if the victim keeps 90 % or more, within
-    the 95 % interval; *real weakness* if it keeps less than 75 % while the adversary's best partner gets 75 % or more;
-    *sabotage* if that partner gets less than 50 %; else *unclear*, with why. docs/attacks.md has the rules in full.
+    The verdict, with shares of the victim's return before the attack ("surely" is the whole 95 % interval): *robust* if
+    the interval of what the victim keeps reaches 90 % and stays above 75 %; *real weakness* if the victim keeps surely
+    less than 75 % while the adversary's best partner gets surely 75 % or more; *sabotage* if that partner gets surely
+    less than 50 %, and both seats have the same payoffs; else *unclear*, with why. docs/attacks.md has the rules in
+    full.
 
     An attack that was stopped is trained to its end by `rpax resume DIR` and judged by `rpax attack DIR --evaluate`.
 
     Examples:
       rpax attack runs/x --agent base_0
       rpax attack runs/x:2:base_1 --algorithm ap --minutes 10
+      rpax attack runs/x:base_0@first
       rpax attack '[0.8, 0.2]' --environment matrix/figure-2 --algorithm ap --exact
       rpax attack runs/x --agent base_0 --updates 500 --set envs=8 --set evaluation_episodes=200 --out runs/attack
       rpax attack runs/attack --evaluate
@@ -51,7 +60,7 @@ class Command:
     agent: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: the run's only base agent)")
     ] = None
-    """Which agent of the run is attacked."""
+    """Which agent of the run is attacked, with @UPDATE, @first or @last if not as it ended."""
     environment: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: that of the victim's run)")
     ] = None
@@ -67,7 +76,8 @@ class Command:
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """End each training after so many minutes."""
     no_best_response: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Train no best response to the adversary; then nothing is called sabotage."""
+    """Train no best response to the adversary; then nothing is called sabotage. Nor one to a victim that plays one seat
+    only and comes from no run: then it is unknown what it got before, and every verdict is unclear."""
     replays: int = 2
     """How many of the worst episodes are drawn, out of 64 that are played for it, where the game draws itself."""
     evaluate: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -110,7 +120,7 @@ class Command:
         }
 
     def _attack(self) -> "Attack":
-        from rpax.runs.attack import check_replays, evaluate_attack, find_target, prepare_attack
+        from rpax.runs.attack import check_replays, evaluate_attack, find_target, prepare_attack, reference_is_known
         from rpax.runs.directory import RunDirectory, default_directory
 
         check_replays(self.replays)
@@ -123,6 +133,9 @@ class Command:
 
             session = Session.begin(config, objective, directory, environment=config.environment, fixed={})
             say(f"run directory: {directory.path}", quiet=self.quiet)
+            seats = session.trainer.problem.policies[VICTIM].head_of_seat
+            if self.no_best_response and not reference_is_known(target, seats):
+                say(_NO_REFERENCE, quiet=self.quiet)
             with self._phase(f"{objective.name} on {config.environment}") as progress:
                 run = session.run(progress)
         return evaluate_attack(

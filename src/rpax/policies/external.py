@@ -125,16 +125,18 @@ _failures: list[InputError] = []
 
 @contextlib.contextmanager
 def asking() -> Iterator[None]:
-    """Run, and wait for, programs that may call functions back.
+    """Run, and wait for, programs that may call functions back. What went wrong before is not looked at.
 
     Raises:
         InputError: a function raised something or answered nonsense; JAX's own error says so in a page.
     """
+    # Not forgotten here: it may be that of a program around this one, which is still to be told.
+    earlier = tuple(map(id, _failures))
     try:
         yield
     except Exception as error:  # JAX wraps it in several types.
         for failure in _failures:
-            if str(failure) in str(error):
+            if id(failure) not in earlier and str(failure) in str(error):
                 _failures.clear()
                 raise failure from None
         raise

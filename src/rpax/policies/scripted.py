@@ -90,7 +90,7 @@ def scripted_function(role: str, name: str, environment: "Environment") -> Any:
 
 def make_random(environment: "Environment") -> str:
     """Uniform play, which is written down already."""
-    from rpax.policies.written_down import UNIFORM
+    from rpax.policies.references import UNIFORM
 
     return UNIFORM
 

@@ -15,19 +15,13 @@ from rpax.policies.asked import agent_of_function
 from rpax.policies.files import load_policy
 from rpax.policies.functions import name_of
 from rpax.policies.jaxmarl_files import read_jaxmarl_file
+from rpax.policies.references import JAXMARL, OWN_FILE, POLICY_FILE, PROBABILITIES, UNIFORM, read_reference
 from rpax.policies.scripted import SCRIPTED, scripted_function
-from rpax.policies.written_down import (
-    UNIFORM,
-    enumerated_policy,
-    read_probabilities,
-    uniform_policy,
-    written_policy,
-)
+from rpax.policies.written_down import enumerated_policy, read_probabilities, uniform_policy, written_policy
 
 if TYPE_CHECKING:
     from rpax.runs.agent import Agent
 
-_JAXMARL = "jaxmarl:"
 _FORMS = "RUN:AGENT, a .safetensors file, jaxmarl:FILE, FILE.py:NAME, scripted:NAME, or 'uniform'"
 
 
@@ -74,18 +68,18 @@ def _read(name: str, text: str, environment: Environment) -> Any:
     kind, colon, rest = text.partition(":")
     if text == UNIFORM:
         return UNIFORM
-    if text.startswith("["):
+    if text.startswith(PROBABILITIES):
         return read_probabilities(name, text)
     if colon and kind == SCRIPTED:
         return scripted_function(name, rest, environment)
-    if text.startswith(_JAXMARL):
-        return read_jaxmarl_file(name, text.removeprefix(_JAXMARL), environment)
+    if text.startswith(JAXMARL):
+        return read_jaxmarl_file(name, text.removeprefix(JAXMARL), environment)
     file, colon, member = text.rpartition(":")
-    if file.endswith(".py"):
+    if file.endswith(OWN_FILE):
         return _from_own_file(name, file, member)
-    if text.endswith(".py"):
+    if text.endswith(OWN_FILE):
         raise InputError(f"{name} {shown(text)} names no function; write {text}:NAME")
-    if text.endswith(".safetensors"):
+    if text.endswith(POLICY_FILE):
         return _from_policy_file(name, pathlib.Path(text))
     return _from_run(name, text)
 
@@ -120,17 +114,8 @@ def _from_run(name: str, text: str) -> "Agent":
     run, _, rest = text.partition(":")
     if not rest:
         raise InputError(f"{name} {shown(text)} names no agent; write {_FORMS}")
-    seed, _, agent = rest.rpartition(":")
-    if seed and not seed.isdecimal():
-        raise InputError(f"{name} {shown(text)}: seed {shown(seed)} is no whole number; write RUN:SEED:AGENT")
-    agent, at, update = agent.partition("@")
-    if at and update not in ("first", "last") and not update.isdecimal():
-        raise InputError(
-            f"{name} {shown(text)}: update {shown(update)} is no whole number; write {agent}@UPDATE, {agent}@first or "
-            f"{agent}@last"
-        )
-    when = int(update) if update.isdecimal() else update or None
-    return load(run).agent(agent, seed=int(seed) if seed else None, update=when)
+    named = read_reference(name, text, rest)
+    return load(run).agent(*named)
 
 
 def _check_fits(name: str, agent: "Agent", environment: Environment, seats: tuple[int, ...]) -> None:

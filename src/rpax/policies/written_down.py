@@ -14,7 +14,6 @@ from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.functions import PolicyFunction
 from rpax.policies.networks import Tabular, Uniform
 
-UNIFORM = "uniform"
 #: The logit of an action of probability 0: far enough down to vanish, finite so that gradients stay so.
 #: Nearer than ``external.NEVER``, as tables may be differentiated.
 _NEVER = -100.0

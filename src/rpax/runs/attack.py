@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rpax.errors import InputError, shown
@@ -86,11 +86,12 @@ def attack(
     """Train an adversary against a frozen victim, and find out whether it sabotages or shows a real weakness.
 
     Args:
-        victim: a run (or its directory), ``RUN:AGENT``, ``RUN:SEED:AGENT``, or anything else that a fixed agent may be.
+        victim: a run (or its directory), ``RUN:AGENT``, ``RUN:SEED:AGENT``, each with ``@UPDATE`` if wanted, or
+            anything else that a fixed agent may be.
         environment: where they play; the victim's run says it by default.
         algorithm: ``ap-rpg``, ``ap``, ``paired-a-rpg``, or a YAML file with an objective of your own that has a fixed
             agent ``victim`` and a base agent ``adversary``.
-        agent: for a run: which of its agents is attacked.
+        agent: for a run: which of its agents is attacked, with ``@UPDATE`` if wanted.
         out: the attack's run directory; nothing is written where it is ``None``.
         best_response: train a best response to the adversary, without which nothing is called sabotage.
         replays: how many of the worst episodes are drawn, where something is written and the game draws itself.
@@ -200,6 +201,17 @@ def _can_sit(agent: "Agent", seats: tuple[int, ...]) -> bool:
     return set(seats) <= set(agent.seats)
 
 
+def _run_with_partners(target: Target) -> Run | None:
+    """The run that knows a victim's training partners."""
+    source = target.loaded_run()
+    return source if source is not None and target.agent in source.objective.bases else None
+
+
+def reference_is_known(target: Target, seats: Collection[int]) -> bool:
+    """Whether there is somebody with whom a victim that can play ``seats`` was before, without training one for it."""
+    return set(seats) >= {0, 1} or _run_with_partners(target) is not None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Training:
     """How what an attack needs besides the adversary is trained: with the settings of its run."""
@@ -238,11 +250,12 @@ class _Training:
 
         if _can_sit(victim, (0, 1)):
             return Reference.itself(seats)
-        source = target.loaded_run()
-        if source is not None and target.agent in source.objective.bases:
+        source = _run_with_partners(target)
+        if source is not None and target.agent is not None:
             mixture = training_mixture(source.objective, target.agent)
             partners = {name: source.agent(name, target.seed) for name in mixture.partners}
             told = f"its training partner{'s' if len(partners) > 1 else ''} {', '.join(partners)}"
+            told += "" if target.update in (None, "last") else " as of the last update"
             return Reference(told, mixture, frozen(partners))
         if not train:
             return None

@@ -10,6 +10,7 @@ from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.catalogue import ALGORITHMS, ALIASES
 from rpax.objectives.edges import Objective
 from rpax.objectives.plan import make_plan
+from rpax.policies.references import Reference, names_a_run, read_reference
 from rpax.runs.config import TrainConfig
 from rpax.runs.directory import RunDirectory
 from rpax.runs.prepare import prepare
@@ -34,6 +35,7 @@ class Target:
         run: the run that it comes from: a directory, or one in memory; ``None`` if it comes from none.
         agent: its name there.
         seed: which seed's agent; ``None`` for the first.
+        update: as it was after this one; ``None`` for the last.
         config: the run's configuration.
         seats: those it plays, where its run says so.
     """
@@ -42,6 +44,7 @@ class Target:
     run: "Run | pathlib.Path | None" = None
     agent: str | None = None
     seed: int | None = None
+    update: int | str | None = None
     config: TrainConfig | None = None
     seats: tuple[int, ...] | None = None
 
@@ -54,33 +57,32 @@ def find_target(victim: Any, agent: str | None = None) -> Target:
     """Who is meant. Does not need JAX where the victim is named.
 
     Args:
-        victim: a run (its directory, or a :class:`Run`), ``RUN:AGENT``, ``RUN:SEED:AGENT``, or anything else that a
-            fixed agent may be.
-        agent: for a run: which of its agents; may be left out where it has a single base agent.
+        victim: a run (its directory, or a :class:`Run`), ``RUN:AGENT``, ``RUN:SEED:AGENT``, with ``@UPDATE``,
+            ``@first`` or ``@last`` behind it if wanted, or anything else that a fixed agent may be.
+        agent: for a run: which of its agents, also with ``@UPDATE``; may be left out where it has a single base agent.
 
     Raises:
         InputError: the run has no such agent, or several to choose from.
     """
     if isinstance(victim, Run):
-        return _target_in(victim, victim.config, victim.objective, agent, None)
+        asked = None if agent is None else read_reference(VICTIM, agent, agent)
+        return _target_in(victim, victim.config, victim.objective, asked)
     if not isinstance(victim, str | os.PathLike):
         _refuse_agent(agent, victim)
         return Target(victim)
     text = str(victim).strip()
-    folder, _, rest = text.partition(":")
+    folder, _, named = text.partition(":")
     directory = RunDirectory(folder)
     if not folder or not directory.config.is_file():
         _refuse_agent(agent, victim)
         return Target(text)
-    seed, _, named = rest.rpartition(":")
     if named and agent is not None:
         raise InputError(f"victim {shown(text)} names an agent already; leave --agent {agent} out")
-    if seed and not seed.isdecimal():
-        raise InputError(f"victim {shown(text)}: seed {shown(seed)} is no whole number; write RUN:SEED:AGENT")
-    objective = directory.read_objective()
-    target = _target_in(directory.path, directory.read_config(), objective, named or agent, int(seed) if seed else None)
-    source = f"{folder}:{seed}:{target.agent}" if seed else f"{folder}:{target.agent}"
-    return dataclasses.replace(target, source=source)
+    named = named or agent
+    asked = read_reference(VICTIM, text if agent is None else agent, named) if named else None
+    target = _target_in(directory.path, directory.read_config(), directory.read_objective(), asked)
+    assert target.agent is not None, "found there"
+    return dataclasses.replace(target, source=f"{folder}:{Reference(target.agent, target.seed, target.update)}")
 
 
 def _quoted(victim: Any) -> str:
@@ -95,17 +97,15 @@ def _refuse_agent(agent: str | None, victim: Any) -> None:
         )
 
 
-def _target_in(
-    run: "Run | pathlib.Path", config: TrainConfig, objective: Objective, agent: str | None, seed: int | None
-) -> Target:
+def _target_in(run: "Run | pathlib.Path", config: TrainConfig, objective: Objective, asked: Reference | None) -> Target:
     where = f"run {run}" if isinstance(run, pathlib.Path) else "the run"
-    if agent is None and len(objective.bases) != 1:
+    if asked is None and len(objective.bases) != 1:
         raise InputError(f"{where} has the base agents {', '.join(objective.bases)}; choose one with --agent")
-    agent = agent or objective.bases[0]
+    agent, seed, update = asked or Reference(objective.bases[0])
     if agent not in objective.agents:
         raise InputError(f"{where} has no agent '{agent}'; {suggestion(agent, objective.agents)}")
-    source = run.agent(agent, seed) if isinstance(run, Run) else None
-    return Target(source, run, agent, seed, config, make_plan(objective).seats_of(agent))
+    source = run.agent(agent, seed, update) if isinstance(run, Run) else None
+    return Target(source, run, agent, seed, update, config, make_plan(objective).seats_of(agent))
 
 
 def prepare_attack(
@@ -121,6 +121,8 @@ def prepare_attack(
     _check_attacks(algorithm)
     given = {name: value for name, value in settings.items() if value is not None}
     if environment is None and target.config is None:
+        if isinstance(target.source, str) and names_a_run(target.source):
+            RunDirectory.open(target.source.partition(":")[0])
         raise InputError(
             f"victim {_quoted(target.source)} does not say where it plays; give --environment NAME, or RUN:AGENT of a "
             "run directory"

@@ -61,8 +61,9 @@ def mix_actions(
         policy, own = policies[pairing.mixed_with], parameters[pairing.mixed_with]
         for seat in (0, 1):
             slots = [(seat, number)]
-            logits = policy.logits(own, policy.head_of_seat[seat], take_slots(observations, slots, axis=0))
             mask = None if legal is None else take_slots(legal, slots, axis=0)
+            seen = take_slots(observations, slots, axis=0)
+            logits = policy.logits(own, policy.head_of_seat[seat], seen, legal=mask)
             drawn = categorical.invert(uniform[None, number, :, 2 + seat], logits, mask)[0]
             takes = (mixing[number] > 0) & (uniform[number, :, seat] < 0.5)
             actions = actions.at[number, :, seat].set(jnp.where(takes, drawn, actions[number, :, seat]))
