@@ -83,6 +83,7 @@ def test_certificates_of_deep_agents_are_bounds_from_trained_best_responses(ring
     assert "from below only" in output.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "options"),
     [

@@ -180,6 +180,7 @@ def test_idle_cooks_change_nothing_but_the_time(room):
         assert name == "steps" or np.array_equal(before, now), name
 
 
+@pytest.mark.slow
 def test_agents_train_with_a_scripted_cook(no_plots):
     run = rpax.train(
         "br", "overcooked/cramped_room", partner="scripted:plate-carrier", updates=2, envs=2, steps=3,

@@ -104,6 +104,7 @@ def test_in_tabular_games_a_function_is_asked_about_every_state_and_may_take_its
     assert find_agent(traced, game, (0,)).seats == (0,)
 
 
+@pytest.mark.slow
 def test_a_run_against_a_function_of_a_file_can_be_resumed_and_read(folder, capsys, no_plots):
     options = ["--partner", "mine.py:Right", "--out", "run", *TINY]
     assert main(["train", "br", "small/ring", "--updates", "2", *options]) == 0
