@@ -254,7 +254,6 @@ def test_every_experiment_runs_at_the_smoke_budget(name, tmp_path, capsys, no_pl
     document = json.loads(capsys.readouterr().out)
     measured = [row["measured"] for case in document["cases"] for row in case["rows"]]
     assert sum(value is not None for value in measured) >= 3
-    assert all(claim["holds"] is not None for case in document["cases"] for claim in case["claims"])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from rpax.errors import InputError, shown
 from rpax.evaluation.cross_play import Entrant
 from rpax.objectives.plan import make_plan
 from rpax.policies.functions import name_of
+from rpax.policies.references import read_reference
 from rpax.policies.sources import find_agent
 from rpax.runs.agent import Agent
 from rpax.runs.run import Run, load
@@ -203,9 +204,10 @@ def _of_text(text: str) -> tuple[str, str, str] | None:
     if folder is None:
         return None
     run = load(folder)
-    seed, _, agent = text.partition(":")[2].rpartition(":")
-    which = int(seed) if seed.isdecimal() else run.config.seed_list[0]
-    return f"{pathlib.Path(folder).resolve().name}:{which}:{agent}", run.objective.name, _training(run, which)
+    found = read_reference("agent", text, text.partition(":")[2])
+    which = run.config.seed_list[0] if found.seed is None else found.seed
+    name = f"{pathlib.Path(folder).resolve().name}:{found._replace(seed=which)}"
+    return name, run.objective.name, _training(run, which)
 
 
 def _entrant(name: str, group: str, seed: str, source: Any, environment: Environment) -> Entrant:
