@@ -1,6 +1,6 @@
 """Run the benchmark suite and write ``benchmarks/results/<machine>.json``.
 
-Usage: python benchmarks/run.py MACHINE [CASE …] [--repetitions N]
+Usage: python benchmarks/run.py MACHINE [CASE …] [--repetitions N] [--brief]
 
 Cases that are measured again replace their results, the others keep theirs.
 """
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("machine", help="a short name for this machine, like 2-core-xeon")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"instead of all: {'; '.join(SUITE)}")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--brief", action="store_true", help="compilation and updates only, as in `rpax bench --brief`")
     options = parser.parse_args()
     path = FOLDER / f"{options.machine}.json"
     results = json.loads(path.read_text()) if path.exists() else {}
@@ -65,7 +66,7 @@ def main() -> None:
         if title not in SUITE:
             parser.error(f"there is no case '{title}'; give some of: {'; '.join(SUITE)}")
         arguments = SUITE[title]
-        rest = [*arguments.split(), "--json", "--repetitions", str(options.repetitions)]
+        rest = [*arguments.split(), "--json", "--repetitions", str(options.repetitions), *["--brief"] * options.brief]
         print(f"{title}: rpax bench {arguments}", file=sys.stderr)
         done = subprocess.run(
             [sys.executable, "-m", "rpax", "bench", *rest], stdout=subprocess.PIPE, check=True, text=True

@@ -77,6 +77,13 @@ def test_exact_training_of_an_attack_is_measured(capsys):
     assert stages[-1] == "  stepping the environment alone"
 
 
+def test_a_brief_measurement_is_of_compilation_and_updates_only(capsys):
+    document, stages = bench(capsys, "ap", "matrix/figure-2", "--envs", "2", "--brief")
+    assert stages[1:] == ["  compiling", "  timing updates"]
+    assert document["seconds_per_update"] > 0
+    assert document["stepping"] is document["cold_start_seconds"] is document["host_overhead_seconds"] is None
+
+
 class Dice(Environment):
     """Starts, moves, masks and pays by chance and by actions; three steps an episode."""
 
@@ -208,7 +215,7 @@ def test_people_are_shown_medians_and_starts(capsys, starts):
         "base_update": "pg",
         "stepping": {"ours": 1e6, "jaxmarl": None},
         "peak_memory_bytes": 1e9,
-        "machine": {"processor": "any", "cores": 2, "jax": "0"},
+        "machine": {"processor": "any", "cores": 2, "device": "NVIDIA any", "jax": "0"},
     }
     print_table(document, [measured])
     shown = capsys.readouterr().out
@@ -218,6 +225,7 @@ def test_people_are_shown_medians_and_starts(capsys, starts):
     ]
     assert "environment 25%, other 75%" in shown
     assert "host overhead: 0.321 ms a call" in shown
+    assert "NVIDIA any beside any, 2 cores" in shown
     assert ("start to the first update: cold 12.50 s, warm 2.25 s" in shown) == (cold is not None)
     assert ("cold" in shown) == (cold is not None)
 

@@ -211,7 +211,7 @@ def relative_error(found, expected):
     "environment", [pytest.param(name, marks=pytest.mark.slow) if "hanabi" in name else name for name in CASES]
 )
 def test_gradients_equal_the_reference(environment, monkeypatch):
-    """Recorded in 32 bit; differentiated in 32 bit to 1e-5 and in 64 bit to 1e-10, in blocks of one step."""
+    """Recorded in 32 bit; differentiated in 32 bit to 3e-5 and in 64 bit to 1e-10, in blocks of one step."""
     problem = dataclasses.replace(a_problem(environment), keep_first_layers=True)
     state = jax.jit(functools.partial(initial_state, problem, exact=False))(key_data(0))
     # Away from the uniform policies of the start, where small differences could hide.
@@ -224,7 +224,7 @@ def test_gradients_equal_the_reference(environment, monkeypatch):
 
     recorded = jax.device_get((state, *record_both(state)))
     monkeypatch.setattr(blocks, "MOST_NUMBERS", 1)
-    for precision, tolerance in (("float32", 1e-5), ("float64", 1e-10)):
+    for precision, tolerance in (("float32", 3e-5), ("float64", 1e-10)):
         with jax.enable_x64(precision == "float64"):
             data = jax.tree.map(lambda x, p=precision: jnp.asarray(x, p if x.dtype.kind == "f" else None), recorded)
             if precision == "float64":

@@ -81,6 +81,8 @@ class Command:
     """How often everything but compilation is timed."""
     compilations: int = 1
     """How often compilation is timed."""
+    brief: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Measure compilation and updates only, not starts, phases and stepping alone, which take several compilations."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -110,11 +112,14 @@ class Command:
         for config, objective in cases:
             size = f"N={config.lookahead}, {config.envs} envs, {config.manipulator_gradient}"
             say(f"measuring {objective.name} on {config.environment}: {size}", quiet=self.quiet)
-            how = {"compilations": self.compilations, "phases": not measured, "tell": tell}
+            how = {"compilations": self.compilations, "phases": not (measured or self.brief), "tell": tell}
             with asking():
                 measured.append(measure(config, objective, self.repetitions, **how))
-        tell("stepping the environment alone")
         first = cases[0][0]
+        stepping = None
+        if not self.brief:
+            tell("stepping the environment alone")
+            stepping = stepping_speed(environment, self.repetitions)._asdict()
         document = {
             "algorithm": self.algorithm,
             "environment": self.environment,
@@ -127,7 +132,7 @@ class Command:
             "repetitions": self.repetitions,
             "compilations": self.compilations,
             **dataclasses.asdict(measured[0]),
-            "stepping": stepping_speed(environment, self.repetitions)._asdict(),
+            "stepping": stepping,
             "peak_memory_bytes": peak_memory_bytes(),
             "cases": [
                 {**dataclasses.asdict(case), "config": config_to_dict(config)}
@@ -250,13 +255,15 @@ def _lines(document: dict[str, Any], first: "Measurement") -> Iterator[str]:
     if first.cold_start_seconds is not None and first.warm_start_seconds is not None:
         cold, warm = first.cold_start_seconds, first.warm_start_seconds
         yield f"start to the first update: cold {cold:.2f} s, warm {warm:.2f} s"
-    yield f"phases of the first row: {', '.join(f'{name} {share:.0%}' for name, share in first.phases.items())}"
+    if len(first.phases) > 1:
+        yield f"phases of the first row: {', '.join(f'{name} {share:.0%}' for name, share in first.phases.items())}"
     if first.host_overhead_seconds is not None:
         yield f"host overhead: {1e3 * first.host_overhead_seconds:.3f} ms a call"
-    stepping = document["stepping"]
-    jaxmarl = f", JaxMARL's own loop {stepping['jaxmarl']:,.0f}" if stepping["jaxmarl"] else ""
-    yield f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}"
+    if stepping := document["stepping"]:
+        jaxmarl = f", JaxMARL's own loop {stepping['jaxmarl']:,.0f}" if stepping["jaxmarl"] else ""
+        yield f"stepping alone, 512 games: {stepping['ours']:,.0f} steps/s{jaxmarl}"
     if document["peak_memory_bytes"]:
         yield f"peak memory: {document['peak_memory_bytes'] / 1e6:,.0f} MB"
     about = document["machine"]
-    yield f"{about['processor']}, {about['cores']} cores, jax {about['jax']}"
+    accelerator = "" if about["device"] == "cpu" else f"{about['device']} beside "
+    yield f"{accelerator}{about['processor']}, {about['cores']} cores, jax {about['jax']}"

@@ -13,7 +13,14 @@ def provenance() -> dict[str, Any]:
     from rpax.benchmark.machine import machine
 
     about = machine()
-    return {"rpax": __version__, "commit": commit(), "processor": about["processor"], "jax": about["jax"]}
+    accelerator = {} if about["device"] == "cpu" else {"device": about["device"]}
+    return {
+        "rpax": __version__,
+        "commit": commit(),
+        "processor": about["processor"],
+        **accelerator,
+        "jax": about["jax"],
+    }
 
 
 @functools.cache
