@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import small_game  # noqa: F401  (registers the ring)
 
 import rpax
@@ -125,7 +126,7 @@ def test_a_run_with_other_settings_is_refused(reproduced, tmp_path):
     _, folder = reproduced
     longer = dataclasses.replace(RING, settings=dict.fromkeys(BUDGETS, TINY | {"updates": 3}))
     (tmp_path / "runs").symlink_to(folder / "runs")
-    with pytest.raises(InputError, match="trained with updates 2, now it is 3; choose another --out"):
+    with pytest.raises(InputError, match="made with updates 2, now it is 3; choose another --out"):
         run_study(longer, "smoke", tmp_path, silent)
 
 
@@ -188,19 +189,25 @@ def test_the_curve_has_at_most_sixty_points_with_the_last():
     assert found["update"][-1] == 199
 
 
-def test_differences_of_values_with_symmetric_intervals_add_in_quadrature():
-    apart = difference(Value(10.0, 7.0, 13.0), Value(4.0, 0.0, 8.0))
-    assert apart == Value(6.0, 1.0, 11.0)
-    assert difference(Value(1.0), Value(0.5, 0.4, 0.6)) == Value(0.5)
+def test_differences_have_the_interval_of_welch_and_satterthwaite():
+    """From samples, against SciPy's Welch test; equal sizes, as degrees of freedom are rounded down for others."""
+    samples = np.random.default_rng(0).normal([[3.0], [1.0]], [[1.0], [5.0]], (2, 6))
+    halves = scipy.stats.t.ppf(0.975, 5) * samples.std(axis=1, ddof=1) / np.sqrt(6)
+    means = samples.mean(axis=1)
+    values = [Value(mean, mean - half, mean + half, 6, "seeds") for mean, half in zip(means, halves, strict=True)]
+    apart = difference(*values)
+    expected = scipy.stats.ttest_ind(*samples, equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose(apart[:3], (means[0] - means[1], expected.low, expected.high))
+    assert difference(Value(1.0), Value(0.5, 0.4, 0.6, 3)) == Value(0.5)
 
 
 def test_claims_hold_or_do_not_or_are_open():
     values = {
         ("AD", SELF_PLAY): Value(200.0),
         ("AD", WITHIN_SEED): Value(5.0),
-        ("AD-RPG", STRICT): Value(200.0, 180.0, 220.0),
-        ("SP .01", STRICT): Value(100.0, 40.0, 160.0),
-        ("AD", STRICT): Value(190.0, 180.0, 200.0),
+        ("AD-RPG", STRICT): Value(200.0, 180.0, 220.0, 3),
+        ("SP .01", STRICT): Value(100.0, 60.0, 140.0, 5),
+        ("AD", STRICT): Value(190.0, 180.0, 200.0, 3),
     }
     assert sabotages(values, "AD", expected=True).holds is True
     assert sabotages(values, "AD", expected=False).holds is False

@@ -4,12 +4,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from rpax.errors import InputError
 from rpax.evaluation.statistics import over_seeds
-from rpax.reproduce.cells import Cells, plain, read_cell
+from rpax.reproduce.cells import Cells, check_same, read_cell
 from rpax.reproduce.study import BEFORE, Population, Value, best_partner, under
 from rpax.runs.attack import DOCUMENT, attack, evaluate_attack
-from rpax.runs.run import Run, load, resume
+from rpax.runs.certify import Phase
+from rpax.runs.run import load, resume
 
 
 def attack_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
@@ -57,19 +57,10 @@ def _cell(cells: Cells, population: Population, seed: int, algorithm: str, *, ma
 def _make(cells: Cells, population: Population, seed: int, algorithm: str, name: str) -> dict[str, Any]:
     """Attack, or go on with an attack that was stopped."""
     out = cells.folder / "runs" / name
-    title = f"{cells.study.case}: {algorithm} on {population.label}, seed {seed}"
     settings = cells.study.settings_of_attack(cells.budget, algorithm)
-
-    phase = cells.phases(title)
+    phase = cells.phases(f"{cells.study.case}: {algorithm} on {population.label}, seed {seed}")
     if (out / "config.yaml").is_file():
-        _check_same(load(out), settings, out)
-    if (out / DOCUMENT).is_file():
-        found = read_cell(out / DOCUMENT)
-    elif (out / "config.yaml").is_file():
-        if load(out).status != "finished":
-            with phase("training") as progress:
-                resume(out, progress=progress)
-        found = evaluate_attack(load(out), replays=0, phase=phase).to_dict()
+        found = _finish(out, settings, phase)
     else:
         victim = cells.run(population, seed)
         assert victim.path is not None, "trainings of a study have directories"
@@ -78,13 +69,13 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
     return {name: value for name, value in found.items() if name not in ("run_dir", "victim")}
 
 
-def _check_same(run: Run, settings: Mapping[str, Any], out: pathlib.Path) -> None:
-    """Refuse an attack that was begun with other settings."""
-    known = {name: plain(getattr(run.config, name)) for name in settings}
-    differing = [name for name, value in plain(dict(settings)).items() if known[name] != value]
-    if differing:
-        name = differing[0]
-        raise InputError(
-            f"attack {out} was made with {name} {known[name]}, now it is {settings[name]}; choose another --out or "
-            "remove it"
-        )
+def _finish(out: pathlib.Path, settings: Mapping[str, Any], phase: Phase) -> dict[str, Any]:
+    """What came of an attack that is there, trained to its end and judged if it was not."""
+    run = load(out)
+    check_same(run, settings, f"attack {out}")
+    if (out / DOCUMENT).is_file():
+        return read_cell(out / DOCUMENT)
+    if run.status != "finished":
+        with phase("training") as progress:
+            run = resume(out, progress=progress)
+    return evaluate_attack(run, replays=0, phase=phase).to_dict()

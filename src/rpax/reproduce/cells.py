@@ -23,6 +23,7 @@ from rpax.errors import InputError, shown
 from rpax.reproduce.provenance import provenance
 from rpax.reproduce.study import Budget, Population, Study
 from rpax.runs.certify import Phase
+from rpax.runs.config import TrainConfig
 from rpax.runs.run import Progress as RunProgress
 from rpax.runs.run import Run, load, resume, train
 
@@ -81,7 +82,7 @@ class Cells:
 
         if (out / "config.yaml").is_file():
             found = load(out)
-            self._check_same(found, config, out)
+            check_same(found, _asked(config), f"run {out}")
             return found if found.status == "finished" else resume(out, progress=progress)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_cell(_started(out), provenance())
@@ -91,22 +92,6 @@ class Cells:
     def settings_of(self, population: Population) -> dict[str, Any]:
         """What a population's trainings are asked for."""
         return {**self.study.settings[self.budget], **population.settings}
-
-    def _check_same(self, found: Run, config: Any, out: pathlib.Path) -> None:
-        from rpax.runs.prepare import prepare
-
-        complete, _ = prepare(config)
-        unread = ("seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
-        asked = {name: getattr(complete, name) for name in complete.__dataclass_fields__ if name not in unread}
-        # A run of an earlier version knows nothing of settings that came later.
-        known = {name: value for name in asked if (value := getattr(found.config, name)) is not None}
-        differing = [name for name, value in known.items() if asked[name] != value]
-        if differing:
-            name = differing[0]
-            raise InputError(
-                f"run {out} was trained with {name} {getattr(found.config, name)}, now it is {asked[name]}; choose "
-                "another --out or remove it"
-            )
 
     def _training(self, population: Population, seed: int) -> dict[str, Any]:
         out = self.folder / "runs" / f"{population.slug}-seed-{seed}"
@@ -167,6 +152,30 @@ class Cells:
         content = {"settings": plain(settings), **began, **make()}
         write_cell(path, content)
         return content
+
+
+def check_same(run: Run, asked: Mapping[str, Any], what: str) -> None:
+    """Refuse to go on with a run that was begun with other settings.
+
+    Raises:
+        InputError: a setting differs from what is asked for. A run of an earlier version knows nothing of settings that
+            came later, which is no difference.
+    """
+    for name, value in asked.items():
+        known = getattr(run.config, name)
+        if known is not None and plain(known) != plain(value):
+            raise InputError(
+                f"{what} was made with {name} {known}, now it is {value}; choose another --out or remove it"
+            )
+
+
+def _asked(config: TrainConfig) -> dict[str, Any]:
+    """Everything that a training's outcome depends on."""
+    from rpax.runs.prepare import prepare
+
+    complete, _ = prepare(config)
+    unread = ("seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
+    return {name: getattr(complete, name) for name in complete.__dataclass_fields__ if name not in unread}
 
 
 def _started(out: pathlib.Path) -> pathlib.Path:

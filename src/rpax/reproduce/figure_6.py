@@ -18,7 +18,7 @@ from rpax.reproduce.study import (
     gap_of,
 )
 
-_SEEDS_OF_SP: Mapping[Budget, int] = {"smoke": 3, "laptop": 5, "paper": 5}
+_SEEDS_OF_SP: Mapping[Budget, int] = {"smoke": 3, "laptop": 10, "paper": 5}
 POPULATIONS = (
     Population("SP .01", "sp", {"entropy": 0.01}, _SEEDS_OF_SP),
     Population("SP .05", "sp", {"entropy": 0.05}, _SEEDS_OF_SP),

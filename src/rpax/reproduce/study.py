@@ -5,11 +5,13 @@ attack on one victim. How much is done, a budget says.
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+
+from rpax.evaluation.statistics import Centre, difference_of_means
 from rpax.runs.config import TrainConfig
 
 Budget = Literal["smoke", "laptop", "paper"]
@@ -84,24 +86,24 @@ class Value(NamedTuple):
     number: int | None = None
     unit: str = ""
 
+    def centre(self) -> tuple[Centre, int] | None:
+        """The number with its half width, and its degrees of freedom; ``None`` without an interval."""
+        if self.low is None or self.high is None or not self.number:
+            return None
+        return Centre(np.float64(self.mean), np.float64((self.high - self.low) / 2)), self.number - 1
+
     def __str__(self) -> str:
         interval = "" if self.low is None or self.high is None else f" [{self.low:.3g}, {self.high:.3g}]"
         return f"{self.mean:.4g}{interval}" + (f", n = {self.number} {self.unit}".rstrip() if self.number else "")
 
 
 def difference(of: Value, minus: Value) -> Value:
-    """of − minus for two independent numbers, with the interval that theirs imply.
-
-    With means a, b and intervals [l_a, u_a], [l_b, u_b] it is d = a − b and
-    [d − √((a − l_a)² + (u_b − b)²), d + √((u_a − a)² + (b − l_b)²)]
-    (Zou and Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008).
-    """
-    mean = of.mean - minus.mean
-    if None in (of.low, of.high, minus.low, minus.high):
-        return Value(mean)
-    below = math.hypot(of.mean - of.low, minus.high - minus.mean)  # type: ignore[operator]
-    above = math.hypot(of.high - of.mean, minus.mean - minus.low)  # type: ignore[operator]
-    return Value(mean, mean - below, mean + above)
+    """of − minus, of means over independent seeds; see :func:`rpax.evaluation.statistics.difference_of_means`."""
+    one, other = of.centre(), minus.centre()
+    if one is None or other is None:
+        return Value(of.mean - minus.mean)
+    apart = difference_of_means(one[0], other[0], degrees=(one[1], other[1])).interval()
+    return Value(apart.mean, apart.low, apart.high)
 
 
 class Row(NamedTuple):
