@@ -46,6 +46,15 @@ def metric_table(result: "CrossPlay") -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
+def seat_table(result: "CrossPlay") -> tuple[list[str], list[list[str]]]:
+    """Head and lines of the table of seats, a line for each agent."""
+    lines = [
+        [its["agent"], *(_NOTHING if its[seat] is None else short_number(its[seat]) for seat in ("seat_0", "seat_1"))]
+        for its in result.per_seat
+    ]
+    return ["agent", "in seat 0", "in seat 1"], lines
+
+
 def number_and_interval(mean: float, low: float, high: float) -> str:
     """``207 [201, 215]``; without an interval that is not known."""
     if not math.isfinite(mean):
@@ -68,13 +77,9 @@ def as_markdown(result: "CrossPlay") -> str:
     if not np.allclose(result.returns[..., 0], result.returns[..., 1], equal_nan=True):
         other = [[name, *map(_cell, row)] for name, row in zip(names, result.returns[..., 1].tolist(), strict=True)]
         parts += ["Mean return of seat 1:", markdown_table(["", *names], other)]
-    seats = [
-        [its["agent"], *(_NOTHING if its[s] is None else short_number(its[s]) for s in ("seat_0", "seat_1"))]
-        for its in result.per_seat
-    ]
     parts += [
         "Each agent's own return in either seat, with agents of its group from other seeds:",
-        markdown_table(["agent", "in seat 0", "in seat 1"], seats),
+        markdown_table(*seat_table(result)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -97,12 +102,17 @@ def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], texts: i
 
 
 def as_latex(result: "CrossPlay") -> str:
-    """The metrics of each group as a ``tabular`` that needs the package booktabs."""
-    head, lines = metric_table(result)
+    """The metrics of each group and each agent's return in either seat; the tables need the package booktabs."""
+    about = (result.about, "Each agent's own return in either seat, with agents of its group from other seeds.")
+    tables = zip(about, (metric_table(result), seat_table(result)), strict=True)
+    return "\n".join(f"% {words}\n{_tabular(*table)}" for words, table in tables)
+
+
+def _tabular(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """The first column to the left and the others to the right."""
     rows = [" & ".join(map(_latex, row)) + r" \\" for row in (head, *lines)]
-    body = [rows[0], r"\midrule", *rows[1:]]
-    start = f"% {result.about}\n\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n\\toprule"
-    return "\n".join([start, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    start = f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
+    return "\n".join([start, r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def _latex(text: str) -> str:
