@@ -127,9 +127,9 @@ def prepare_attack(
             f"victim {_quoted(target.source)} does not say where it plays; give --environment NAME, or RUN:AGENT of a "
             "run directory"
         )
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"seed": _seed_apart(target)}
     if target.config is not None and environment in (None, target.config.environment):
-        values = {name: getattr(target.config, name) for name in _TAKEN_OVER}
+        values |= {name: getattr(target.config, name) for name in _TAKEN_OVER}
     if target.seats is not None and len(target.seats) == 1 and algorithm in ATTACKS:
         values["sides"] = "single"
     options = {**values.pop("environment_options", {}), **(given.pop("environment_options", None) or {})}
@@ -150,6 +150,11 @@ def prepare_attack(
     if target.seats == (1,) and make_plan(objective).seats_of(VICTIM) == (0,):
         objective = mirrored(objective)
     return config, objective
+
+
+def _seed_apart(target: Target) -> int:
+    """The first seed behind those of the victim's run: with its own an adversary would start from its parameters."""
+    return 0 if target.config is None else (max(target.config.seed_list) + 1) % 2**32
 
 
 def _check_attacks(algorithm: str) -> None:
