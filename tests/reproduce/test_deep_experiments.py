@@ -162,6 +162,12 @@ def test_a_cell_that_does_not_say_what_it_was_made_with_is_refused(reproduced, t
         run_study(RING, "smoke", tmp_path, silent)
 
 
+def test_shares_of_a_victim_that_got_nothing_are_open():
+    (study,) = find_deep_experiment("attack-cramped").studies
+    nothing = {("SP .01", quantity): Value(0.0) for quantity in (BEFORE, under("ap"), under("ap-rpg"))}
+    assert {finding.holds for finding in study.claims(nothing)} == {None}
+
+
 def test_a_best_response_that_gets_nothing_tells_nothing_about_a_gap():
     cell = {"best_response_return": {"mean": 0.0}, "difference": 0.0, "half_width": 0.1, "episodes": 9}
     assert share_of(cell) is None

@@ -132,9 +132,9 @@ def _of_cross_play(cells: Cells, *, greedy: bool, make: bool) -> dict[tuple[str,
     for quantity, (entry, unit) in _METRICS.items():
         for label, found in ((cell or {}).get(entry) or {}).items():
             if found is not None:
-                interval = Interval(found["mean"], found["ci_low"], found["ci_high"])
                 key = GREEDY + quantity if greedy else quantity
-                values[label, key] = _value(interval, found["seeds"] if unit == "seeds" else found["n"], unit)
+                number = found["seeds"] if unit == "seeds" else found["n"]
+                values[label, key] = Value(found["mean"], found["ci_low"], found["ci_high"], number, unit)
     return values
 
 

@@ -97,7 +97,8 @@ def irrational(values: Mapping[tuple[str, str], Value], label: str, agent: str, 
     if gap is None:
         return Finding(claim, None, "not measured yet, or the best response gets nothing")
     end = gap.low if expected else gap.high
-    return Finding(claim, end is not None and (end > 0.1 if expected else end < 0.1), f"{gap}, as a share of what the best response gets")
+    holds = end is not None and (end > 0.1 if expected else end < 0.1)
+    return Finding(claim, holds, f"{gap}, as a share of what the best response gets")
 
 
 def exceeds(values: Mapping[tuple[str, str], Value], more: str, less: str) -> Finding:
