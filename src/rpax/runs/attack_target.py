@@ -71,15 +71,15 @@ def find_target(victim: Any, agent: str | None = None) -> Target:
         _refuse_agent(agent, victim)
         return Target(victim)
     text = str(victim).strip()
-    folder, _, named = text.partition(":")
+    folder, colon, named = text.partition(":")
     directory = RunDirectory(folder)
     if not folder or not directory.config.is_file():
         _refuse_agent(agent, victim)
         return Target(text)
     if named and agent is not None:
         raise InputError(f"victim {shown(text)} names an agent already; leave --agent {agent} out")
-    named = named or agent
-    asked = read_reference(VICTIM, text if agent is None else agent, named) if named else None
+    named = named or agent or ""
+    asked = read_reference(VICTIM, text if agent is None else agent, named) if colon or named else None
     target = _target_in(directory.path, directory.read_config(), directory.read_objective(), asked)
     assert target.agent is not None, "found there"
     return dataclasses.replace(target, source=f"{folder}:{Reference(target.agent, target.seed, target.update)}")
