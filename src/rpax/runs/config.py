@@ -182,6 +182,8 @@ class TrainConfig:
     """Updates between two lines of metrics."""
     checkpoint_minutes: float = 5.0
     """Minutes between two checkpoints."""
+    checkpoints_kept: int = 2
+    """How many checkpoints are kept, the latest."""
     snapshots: int = 0
     """How many policies of each base agent are kept on the way, evenly spaced, beside those of update 0; for agents
     named RUN:AGENT@UPDATE."""
@@ -285,6 +287,8 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if whole and 2 <= value < 2**31 else f"{_WHOLE} of at least 2"
     if name == "snapshots":
         return None if whole and 0 <= value <= _MOST_SNAPSHOTS else f"{_WHOLE} from 0 to {_MOST_SNAPSHOTS}"
+    if name == "checkpoints_kept":
+        return None if whole and 1 <= value < 2**31 else f"{_WHOLE} of at least 1"
     if name == "seed":
         return None if whole and 0 <= value < 2**32 else f"{_WHOLE} from 0 to 2³²−1"
     if name == "seeds":
@@ -417,5 +421,5 @@ def _assignment(assignment: str, option: str, example: str) -> tuple[str, Any]:
         return name, text
     try:
         return name, parse_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError):
         raise InputError(f"{option} {name}: {shown(text)} is not a YAML value; quote lists, like '[64, 64]'") from None
