@@ -27,6 +27,12 @@ class _TooMuch(yaml.MarkedYAMLError):
 class _StrictLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice instead of keeping the last."""
 
+    def fetch_flow_collection_start(self, TokenClass: type[yaml.Token]) -> None:
+        """A bracket that opens, unless too many are open: looking for their ends takes the square of their number."""
+        if self.flow_level >= MOST_LEVELS:
+            raise _TooMuch(problem=f"is nested more than {MOST_LEVELS} levels deep", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """The mapping, unless a key comes twice."""
         seen = set()

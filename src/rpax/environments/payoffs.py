@@ -12,14 +12,14 @@ from rpax.untrusted import MOST_PAYOFFS, NotStrictJSON, parse_json, read_bounded
 
 
 def read_payoffs(source: object) -> Any:
-    """Payoffs as nested lists or an array, unchecked (see :func:`check_payoffs`).
+    """Payoffs as nested lists or an array; those of a file are checked, others not yet (see :func:`check_payoffs`).
 
     Args:
         source: nested lists or an array (returned as they are), JSON text like ``[[1, 0], [0, 1]]``, or the path of a
             ``.json``, ``.npy`` or ``.csv`` file. In a CSV file an empty line separates the matrices of the two seats.
 
     Raises:
-        InputError: the text is no JSON, or the file is missing, too large or of another kind.
+        InputError: the text is no JSON, or the file is missing, too large, of another kind, or holds no payoffs.
     """
     if not isinstance(source, str | pathlib.Path):
         return source
@@ -33,7 +33,12 @@ def read_payoffs(source: object) -> Any:
             "give '[[1, 0], [0, 1]]' or a .json, .npy or .csv file"
         )
     where = f"payoff file {path}"
-    return _parse_file(path.suffix.lower(), read_bounded(path, MOST_PAYOFFS, where), where)
+    payoffs = _parse_file(path.suffix.lower(), read_bounded(path, MOST_PAYOFFS, where), where)
+    try:
+        check_payoffs(payoffs)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return payoffs
 
 
 def _parse_file(suffix: str, content: bytes, where: str) -> Any:

@@ -28,6 +28,7 @@ MEMORY_AND_MIXED_PLAY = (
 )
 _OPTIONAL = ("shapes", "mixed_with")
 _NAMES = ("learner", "beneficiary", "partner", *_OPTIONAL)
+_MOST_SHOWN = 60
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -82,10 +83,11 @@ class ObjectiveEdge:
             )
 
     def __str__(self) -> str:
-        shaping = f" (shapes {self.shapes})" if self.shapes else ""
-        shaping += f" (mixed with {self.mixed_with})" if self.mixed_with else ""
+        learner, beneficiary, partner = map(_name, (self.learner, self.beneficiary, self.partner))
+        shaping = f" (shapes {_name(self.shapes)})" if self.shapes else ""
+        shaping += f" (mixed with {_name(self.mixed_with)})" if self.mixed_with else ""
         weight = f"{self.weight:+g}" if isinstance(self.weight, float) else shown(self.weight)
-        text = f"'{self.learner}: U_{self.beneficiary}({self.beneficiary}, {self.partner}) : {weight}'{shaping}"
+        text = f"'{learner}: U_{beneficiary}({beneficiary}, {partner}) : {weight}'{shaping}"
         return " ".join(text.split())
 
     @property
@@ -96,6 +98,11 @@ class ObjectiveEdge:
     def actor_seat(self, beneficiary_seat: int) -> int:
         """The seat of the actor when the beneficiary sits in ``beneficiary_seat``."""
         return beneficiary_seat if self.actor == self.beneficiary else 1 - beneficiary_seat
+
+
+def _name(value: object) -> str:
+    """An agent's name as it is; of anything else, as much as a message shows."""
+    return value if isinstance(value, str) and len(value) <= _MOST_SHOWN and value.isprintable() else shown(value)
 
 
 @dataclasses.dataclass(frozen=True)

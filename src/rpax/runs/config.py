@@ -200,7 +200,7 @@ class TrainConfig:
                 object.__setattr__(self, field.name, field.default_factory())
             elif field.default is not dataclasses.MISSING:
                 object.__setattr__(self, field.name, field.default)
-        for name in ("hidden_sizes", "channels", "sinks", "seeds", "entropies"):
+        for name in _LISTS:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
@@ -263,6 +263,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "influence": ("shaped", "joint"),
     "precision": ("float32", "float64"),
 }
+#: Settings that YAML and JSON hold as lists.
+_LISTS = ("hidden_sizes", "channels", "sinks", "seeds", "entropies")
 _MOST_UNITS, _MOST_SEEDS, _MOST_SNAPSHOTS = 65_536, 10_000, 1000
 
 
@@ -359,7 +361,8 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
     """The settings in a YAML file: keys as in :class:`TrainConfig`, unknown ones refused.
 
     Raises:
-        InputError: the file cannot be read, is no YAML mapping, or has a key that does not exist.
+        InputError: the file cannot be read, is no YAML mapping, or has a key that does not exist or a value that is not
+            allowed.
     """
     content = read_yaml(path, "config file", "lookahead: 4")
     if content is None:
@@ -370,8 +373,12 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
     for name in content:
         if name not in FIELDS:
             raise InputError(f"config file {path}: key {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")
-    if content.get("environment_options") is not None:  # to which options given elsewhere are added
-        _check("environment_options", content["environment_options"])
+    try:
+        for name, value in content.items():
+            if value is not None:
+                _check(name, tuple(value) if isinstance(value, list) and name in _LISTS else value)
+    except InputError as error:
+        raise InputError(f"config file {path}: {error}") from None
     return dict(content)
 
 

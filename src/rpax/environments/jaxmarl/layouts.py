@@ -55,17 +55,17 @@ def read_layout(source: object) -> str:
     """A layout as the user gives it: text of several lines, a list of lines, or the path of a ``.txt`` file.
 
     Returns:
-        The drawing without empty lines around it and without common indentation, unchecked.
+        The drawing without empty lines around it and without common indentation; that of a file is checked.
 
     Raises:
-        InputError: it is none of these, or the file cannot be read.
+        InputError: it is none of these, or the file cannot be read or is drawn wrong.
     """
     if isinstance(source, pathlib.Path) or (
         isinstance(source, str) and "\n" not in source and source.strip().lower().endswith(".txt")
     ):
         path = pathlib.Path(source if isinstance(source, pathlib.Path) else source.strip())
-        source = read_text(path, MOST_LAYOUT, f"layout file {path}")
-    elif isinstance(source, str) and "\n" not in source.strip():
+        return _read_file(path)
+    if isinstance(source, str) and "\n" not in source.strip():
         raise InputError(
             f"layout {shown(source)} is one line, and no file whose name ends in .txt; draw it in lines of "
             f"{_LEGEND}, or name a .txt file"
@@ -74,7 +74,20 @@ def read_layout(source: object) -> str:
         source = "\n".join(source)
     if not isinstance(source, str):
         raise InputError(f"layout {shown(source)} is no text; draw it in lines of {_LEGEND}, or name a .txt file")
-    lines = [line.rstrip(" \r") for line in source.split("\n")]
+    return _without_margins(source)
+
+
+def _read_file(path: pathlib.Path) -> str:
+    drawing = _without_margins(read_text(path, MOST_LAYOUT, f"layout file {path}"))
+    try:
+        check_layout(drawing)
+    except InputError as error:
+        raise InputError(f"layout file {path}{str(error).removeprefix('layout')}") from None
+    return drawing
+
+
+def _without_margins(text: str) -> str:
+    lines = [line.rstrip(" \r") for line in text.split("\n")]
     while lines and not lines[0]:
         lines.pop(0)
     while lines and not lines[-1]:
