@@ -152,9 +152,7 @@ def rewrite(path, **changes: object) -> None:
 def test_a_newer_format_asks_for_the_rpax_that_wrote_it(tmp_path):
     path = save_checkpoint(tmp_path, some_state(), 1)
     rewrite(path, schema=3, rpax="7.8.9")
-    with pytest.raises(
-        InputError, match=r"format 3, written by rpax '7\.8\.9'; this rpax .* reads formats 1 to 2; use"
-    ):
+    with pytest.raises(InputError, match=r"format 3; this rpax .* reads formats 1 to 2; use rpax 7\.8\.9, which"):
         load_checkpoint(path, SHAPE)
 
 

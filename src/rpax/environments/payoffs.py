@@ -68,7 +68,7 @@ def _parse_npy(content: bytes, where: str) -> np.ndarray:
 
 def _parse_json(text: str, where: str) -> Any:
     try:
-        return parse_json(text)
+        return parse_json(text, finite=False)
     except NotStrictJSON as error:
         raise InputError(f"{where}: not a JSON list of lists, it {error}; write '[[1, 0], [0, 1]]'") from None
 

@@ -26,7 +26,7 @@ def read_probabilities(name: str, text: str) -> Any:
         InputError: it is no JSON.
     """
     try:
-        return parse_json(text)
+        return parse_json(text, finite=False)
     except NotStrictJSON:
         raise InputError(f"{name} {shown(text)} is no list of probabilities; write '[0.5, 0.5]'") from None
 

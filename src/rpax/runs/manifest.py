@@ -36,6 +36,7 @@ REMEDY = "remove it to go on from the one before"
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "safetensors")
 _DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("uint", "int", "float") for bits in (8, 16, 32, 64)))
 _HEX = frozenset("0123456789abcdef")
+_QUOTE = "'"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +140,8 @@ def read_manifest(checkpoint: pathlib.Path) -> Manifest:
         schema = content.get("schema") if isinstance(content, dict) else None
         if type(schema) is int and schema > SCHEMA:
             raise InputError(
-                f"{where}: {MANIFEST} has format {schema}, written by rpax {shown(content.get('rpax'))}; this rpax "
-                f"{__version__} reads formats 1 to {SCHEMA}; use the rpax that wrote it"
+                f"{where}: {MANIFEST} has format {shown(schema)}; this rpax {__version__} reads formats 1 to {SCHEMA}; "
+                f"use rpax {shown(content.get('rpax')).strip(_QUOTE)}, which wrote it"
             )
         manifest = _read_content(content)
     except NotStrictJSON as error:
@@ -193,6 +194,7 @@ def _read_content(content: object) -> Manifest:
     )
     if content["sha256"] != _digest(content):
         raise NotStrictJSON("does not match its own checksum")
+    check_keys(content["libraries"], dict.fromkeys(content["libraries"], str))
     for name in ("update", "until", "metrics_bytes"):
         if content[name] is not None and not is_size(content[name]):
             raise NotStrictJSON(f"has {shown(content[name])} for '{name}'")
