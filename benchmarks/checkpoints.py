@@ -72,8 +72,8 @@ def state_of(size: int) -> Any:
 
     draw = np.random.default_rng(0)
     layers = {f"layer_{i}": draw.random(size // 80, dtype=np.float32) for i in range(20)}
-    empty = dict.fromkeys(TrainState._fields)
-    return TrainState(**empty | {"base": layers})
+    empty: dict[str, Any] = dict.fromkeys(TrainState._fields)
+    return TrainState(**{**empty, "base": {"agent": layers}})
 
 
 def state_of_run(algorithm: str, environment: str, settings: dict[str, Any]) -> Any:
@@ -96,11 +96,13 @@ def time_checkpoints(folder: pathlib.Path, state: Any) -> dict[str, Any]:
     """Medians, and how many bytes it is."""
     from rpax.runs.checkpoint import load_checkpoint, save_checkpoint
 
-    writing, checking, size = [], [], 0
+    writing, checking, processor, size = [], [], [], 0
     for update in range(REPETITIONS + 1):
+        start = time.process_time()
         writing.append(seconds(lambda update=update: save_checkpoint(folder, state, update)))
         path = folder / f"update-{update:09d}"
         checking.append(seconds(lambda path=path: load_checkpoint(path, state)))
+        processor.append(time.process_time() - start)
         size = sum(file.stat().st_size for file in path.iterdir())
     for path in folder.iterdir():
         for file in path.iterdir():
@@ -110,7 +112,8 @@ def time_checkpoints(folder: pathlib.Path, state: Any) -> dict[str, Any]:
         "bytes": size,
         "seconds_to_write": round(statistics.median(writing[1:]), 4),
         "seconds_to_check": round(statistics.median(checking[1:]), 4),
-        "seconds_together_at_most": round(max(map(sum, zip(writing[1:], checking[1:], strict=True))), 4),
+        "seconds_together": round(statistics.median(map(sum, zip(writing[1:], checking[1:], strict=True))), 4),
+        "seconds_of_the_processor": round(statistics.median(processor[1:]), 4),
     }
 
 

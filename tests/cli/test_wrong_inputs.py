@@ -323,7 +323,11 @@ RUNS = [
             ("a newer format", "newer", ("format 99", "use rpax 9.0")),
         ]
     ],
-    Wrong("another network", ["resume", "FILES/other-network"], ("network in config.yaml is 'mlp' now", "set it back")),
+    Wrong(
+        "another network",
+        ["resume", "FILES/other-network", "--until", "6"],
+        ("network in config.yaml is 'mlp' now and was 'tabular' until update 4", "set it back"),
+    ),
     Wrong("a damaged config", ["resume", "FILES/broken-config"], ("'lookahed'", "did you mean 'lookahead'?")),
     Wrong("damaged results", ["certify", "FILES/broken-results"], ("results.json", "`rpax resume` the run")),
 ]
