@@ -183,7 +183,7 @@ sinks: []
 EXACT = GOLDEN / "schema-2" / "exact"
 POLICY = (EXACT / "policies" / "seed-0" / "victim.safetensors").read_bytes()
 SCHEME = {"scheme": "fcp", "stages": [{"folder": "pool/one", "about": "self-play"}, {"folder": ".", "about": "last"}]}
-CELL = {"row": "a" * 64, "column": "b" * 64, "mean": [1.0, 0.5], "std": [0.1, 0.2], "episodes": 10}
+CELL = {"row": "a" * 64, "column": "b" * 64, "mean": [1.0, 0.5, 0.75], "std": [0.1, 0.2, 0.1], "episodes": 10}
 KINDS = {
     "settings": Kind("settings.yaml", SETTINGS, lambda p: config_from_dict(read_settings(p), f"{p}:")),
     "configuration of a run": Kind("config.yaml", SETTINGS, lambda p: RunDirectory(p.parent).read_config()),
