@@ -1,5 +1,6 @@
 """A run goes on as what it was: settings that would make it another run are refused, harmless ones are named."""
 
+import json
 import pathlib
 import shutil
 
@@ -79,6 +80,29 @@ def test_another_objective_is_refused(stopped, tmp_path):
     with pytest.raises(
         InputError, match=r"edges in objective\.yaml is \[.* now and was \[.*; set it back, or train anew"
     ):
+        rpax.resume(run)
+
+
+def test_metrics_that_were_lost_are_named(stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    length = (run / "metrics.jsonl").stat().st_size
+    assert json.loads((run / "checkpoints/update-000000002/manifest.json").read_text())["metrics_bytes"] == length
+    (run / "metrics.jsonl").write_text("")
+    session = reopen(run, until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (
+        f"{run}/metrics.jsonl has 0 of the {length} bytes that it had; the lines that are lost stay so",
+    )
+
+
+def test_a_stage_that_is_finished_is_not_used_with_other_settings(tmp_path):
+    run = tmp_path / "run"
+    rpax.train("fcp", "matrix/figure-2", exact=True, updates=4, population=2, minutes=1e-9, out=run)
+    while rpax.load(run / "pool").status != "finished":
+        rpax.resume(run, minutes=1e-9)
+    values = yaml.safe_load((run / "config.yaml").read_text()) | {"base_rate": 0.06}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(InputError, match=r"run .*pool: was made with base_rate 0\.05, which is 0\.06 now; set it back"):
         rpax.resume(run)
 
 

@@ -1,6 +1,7 @@
 """What may change in a run directory's configuration between two sessions of the run, and what may not."""
 
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +90,14 @@ def check_unchanged(where: str, manifest: Manifest, config: TrainConfig, objecti
         for name in FREE
         if name in free and free[name] != new[name]
     )
+
+
+def lost_metrics(manifest: Manifest, metrics: pathlib.Path) -> tuple[str, ...]:
+    """A line where the metrics file is shorter than it was when a checkpoint was written: lines of it are lost."""
+    size = metrics.stat().st_size if metrics.is_file() else 0
+    if manifest.metrics_bytes is None or size >= manifest.metrics_bytes:
+        return ()
+    return (f"{metrics} has {size} of the {manifest.metrics_bytes} bytes that it had; the lines that are lost stay so",)
 
 
 def check_same_config(where: str, made_with: TrainConfig, config: TrainConfig) -> None:

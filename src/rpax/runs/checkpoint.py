@@ -72,8 +72,9 @@ def save_checkpoint(
         hashlib.sha256(content).hexdigest(),
         len(content),
     )
+    for unfinished in folder.glob(".update-*.part"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     temporary = folder / f".{final.name}.part"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     _write(temporary / STATE, content)
     _write(temporary / MANIFEST, format_manifest(manifest))

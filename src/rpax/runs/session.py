@@ -19,7 +19,7 @@ from rpax.policies.external import asking
 from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
-from rpax.runs.changes import check_unchanged, recorded_config, recorded_objective
+from rpax.runs.changes import check_unchanged, lost_metrics, recorded_config, recorded_objective
 from rpax.runs.checkpoint import Plan, list_checkpoints, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
@@ -110,8 +110,9 @@ class Session:
         checkpoints = list_checkpoints(directory.checkpoints)
         changes = ()
         if checkpoints:
-            where = f"run {directory.path}"
-            changes = check_unchanged(where, read_manifest(checkpoints[-1]), config, objective)
+            manifest = read_manifest(checkpoints[-1])
+            changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
+            changes += lost_metrics(manifest, directory.metrics)
         game = make_environment(config)
         agents, left = {}, []
         for name in (name for name in objective.fixed if name not in partners):
