@@ -75,7 +75,7 @@ class ObjectiveEdge:
         object.__setattr__(self, "seats", tuple(seats))
         if self.seats not in ((0,), (1,), (0, 1), (1, 0)) or any(type(seat) is not int for seat in self.seats):
             raise InputError(
-                f"edge {self}: seats {list(self.seats)} must be distinct and 0 or 1; use [0], [1] or [0, 1]"
+                f"edge {self}: seats {shown(list(self.seats))} must be distinct and 0 or 1; use [0], [1] or [0, 1]"
             )
         if not math.isfinite(self.weight) or self.weight == 0:
             raise InputError(
