@@ -31,6 +31,8 @@ MOST_POLICY, MOST_MANIFEST, MOST_ARRAYS, MOST_HEADER = 2 * 10**9, 16 * 10**6, 64
 MOST_DOCUMENT = 10**8
 #: Lists and mappings inside each other.
 MOST_LEVELS = 64
+#: Bytes that file systems allow in the name of a file.
+_MOST_PART = 255
 
 
 def read_bounded(path: pathlib.Path, most: int, where: str, remedy: str = "check the path") -> bytes:
@@ -158,13 +160,13 @@ def inside(folder: pathlib.Path, name: str, where: str) -> pathlib.Path:
     """The path that ``name``, which stands in a file, means in ``folder``.
 
     Raises:
-        InputError: it leads out of the folder: absolute, with ``..``, or by a link.
+        InputError: it leads out of the folder: absolute, with ``..``, or by a link; or no file can be called so.
     """
     relative = pathlib.PurePosixPath(name)
     windows = pathlib.PureWindowsPath(name)
     unsafe = relative.is_absolute() or windows.drive or windows.root or ".." in (*relative.parts, *windows.parts)
-    if unsafe or not name.isprintable():
-        raise InputError(f"{where}: path {shown(name)} leads out of {folder}; only paths inside it are followed")
+    if unsafe or not name.isprintable() or any(len(part.encode()) > _MOST_PART for part in relative.parts):
+        raise InputError(f"{where}: path {shown(name)} leads out of {folder}, or nowhere; use one inside it")
     path = folder / name
     try:
         resolved, root = path.resolve(), folder.resolve()

@@ -336,12 +336,22 @@ def test_yaml_that_means_harm_is_named(text, says, tmp_path):
         read_settings(tmp_path / "x.yaml")
 
 
+@pytest.mark.parametrize("folder", ["", ".", "./", "link"])
+def test_a_scheme_is_no_stage_of_itself(folder, tmp_path):
+    (tmp_path / "link").symlink_to(".")
+    (tmp_path / "config.yaml").write_bytes(SETTINGS)
+    (tmp_path / "scheme.json").write_text(json.dumps({"scheme": "fcp", "stages": [{"folder": folder, "about": ""}]}))
+    assert RunDirectory(tmp_path).stages() == []
+
+
 def test_yaml_with_honest_aliases_is_read(tmp_path):
     (tmp_path / "x.yaml").write_text("hidden_sizes: &sizes [8, 8]\nchannels: *sizes\n")
     assert read_settings(tmp_path / "x.yaml") == {"hidden_sizes": [8, 8], "channels": [8, 8]}
 
 
-@pytest.mark.parametrize("folder", ["../elsewhere", "/etc", "a/../../x", "C:\\x", "..\\x", "link/x", "a\x1b"])
+@pytest.mark.parametrize(
+    "folder", ["../elsewhere", "/etc", "a/../../x", "C:\\x", "..\\x", "link/x", "a\x1b", "x" * 300]
+)
 def test_a_scheme_cannot_lead_out_of_its_run(folder, tmp_path):
     run = tmp_path / "run"
     run.mkdir()

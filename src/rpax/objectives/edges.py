@@ -29,7 +29,8 @@ MEMORY_AND_MIXED_PLAY = (
 _OPTIONAL = ("shapes", "mixed_with")
 _NAMES = ("learner", "beneficiary", "partner", *_OPTIONAL)
 _MOST_SHOWN = 60
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+#: Names become names of files.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +194,8 @@ class Objective:
         for name, role in self.agents.items():
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise InputError(
-                    f"agent {shown(name)}: a name starts with a letter and holds letters, digits, '_' and '-' only"
+                    f"agent {shown(name)}: a name starts with a letter and holds letters, digits, '_' and '-' only, at "
+                    "most 100 of them"
                 )
             if role not in ROLES:
                 raise InputError(f"agent '{name}': role {shown(role)} is unknown; use one of {', '.join(ROLES)}")

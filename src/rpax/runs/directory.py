@@ -167,8 +167,8 @@ class RunDirectory:
     def stages(self) -> "list[RunDirectory]":
         """The run directories of a scheme's stages in folders of their own, as far as they are begun, in order."""
         folders = [stage["folder"] for stage in self.read_scheme()["stages"]]
-        found = [RunDirectory(self.path / folder) for folder in folders if folder != "."]
-        return [stage for stage in found if stage.config.is_file()]
+        found, here = [RunDirectory(self.path / folder) for folder in folders], self.path.resolve()
+        return [stage for stage in found if stage.path.resolve() != here and stage.config.is_file()]
 
     def read_objective(self) -> Objective:
         """The objective."""
