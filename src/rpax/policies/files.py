@@ -127,7 +127,7 @@ def _describe_space(space: SeatSpace) -> dict[str, Any]:
 
 def _policy_of(header: dict[str, Any]) -> AgentPolicy:
     if header["schema"] != SCHEMA:
-        raise InputError(f"policy format {header['schema']} is not {SCHEMA}; use the rpax that wrote it")
+        raise InputError(f"policy format {shown(header['schema'])} is not {SCHEMA}; use the rpax that wrote it")
     networks: dict[str, nn.Module] = {}
     for head, about in header["networks"].items():
         networks[head] = _network_of(about)
