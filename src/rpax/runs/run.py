@@ -349,5 +349,8 @@ def load(path: str | os.PathLike[str]) -> Run:
         return Run(config, objective, (), "unfinished", of_stages + max(updates, default=0), directory.path, {})
     from rpax.evaluation.results import SeedResult
 
-    results = tuple(SeedResult.from_dict(entry) for entry in content["results"])
+    try:
+        results = tuple(SeedResult.from_dict(entry) for entry in content["results"])
+    except (LookupError, ValueError, TypeError, AttributeError):
+        raise InputError(f"{directory.results} is damaged; remove it and `rpax resume` the run") from None
     return Run(config, objective, results, content["status"], content["update"], directory.path, {})

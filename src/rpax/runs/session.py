@@ -19,11 +19,13 @@ from rpax.policies.external import asking
 from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
-from rpax.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from rpax.runs.changes import check_unchanged, lost_metrics, recorded_config, recorded_objective
+from rpax.runs.checkpoint import Plan, list_checkpoints, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Between, Loop, ThinnedRows
+from rpax.runs.manifest import read_manifest
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
@@ -44,7 +46,8 @@ Partners = Mapping[str, "tuple[AgentPolicy, Parameters]"]
 class Session:
     """A run that is being trained in this process.
 
-    ``between`` changes the state between chunks of updates, see :class:`~rpax.runs.loop.Loop`.
+    ``changes`` says what is configured otherwise than before, a line each; ``between`` changes the state between chunks
+    of updates, see :class:`~rpax.runs.loop.Loop`.
     """
 
     config: TrainConfig
@@ -53,6 +56,7 @@ class Session:
     trainer: Trainer
     state: TrainState
     update: int
+    changes: tuple[str, ...] = ()
     between: Between | None = None
 
     @classmethod
@@ -97,8 +101,18 @@ class Session:
         directory: RunDirectory,
         partners: Partners = MappingProxyType({}),
     ) -> "Session":
-        """A run from its last checkpoint, or from update 0 if it has none."""
+        """A run from its last checkpoint, or from update 0 if it has none.
+
+        Raises:
+            InputError: the checkpoint cannot be read or is beyond the last update, or the run was configured otherwise.
+        """
         use_compilation_cache()
+        checkpoints = list_checkpoints(directory.checkpoints)
+        changes = ()
+        if checkpoints:
+            manifest = read_manifest(checkpoints[-1])
+            changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
+            changes += lost_metrics(manifest, directory.metrics)
         game = make_environment(config)
         agents, left = {}, []
         for name in (name for name in objective.fixed if name not in partners):
@@ -116,18 +130,17 @@ class Session:
                 left.append(name)
         agents |= resolve_fixed(config, objective, game, {}, left)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
-        checkpoints = list_checkpoints(directory.checkpoints)
         if not checkpoints:
             return cls(config, objective, directory, trainer, trainer.init(), 0)
         state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
-        return cls(config, objective, directory, trainer, trainer.place(state), update)
+        return cls(config, objective, directory, trainer, trainer.place(state), update, changes)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before training begins."""
-        game, notes = self.trainer.problem.environment, []
+        game, notes = self.trainer.problem.environment, [*self.changes]
         if self.config.symmetries and game.symmetries() is None:
             notes.append(f"no symmetries of '{game.name}' are known, so other-play is self-play here")
         if self.config.exploring_starts and begins_in_its_only_state(game):
@@ -181,7 +194,9 @@ class Session:
 
     def _save_checkpoint(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "called with a run directory only"
-        save_checkpoint(self.directory.checkpoints, state, update)
+        config, objective = recorded_config(self.config), recorded_objective(self.objective)
+        plan = Plan(self.config.updates or 0, self.directory.metrics, config, objective)
+        save_checkpoint(self.directory.checkpoints, state, update, plan, self.config.checkpoints_kept)
 
     def _keep_snapshot(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "whoever wants snapshots has a run directory"

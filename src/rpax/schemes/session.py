@@ -15,6 +15,7 @@ from rpax.environments.protocol import Environment
 from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.runs.agent import Agent
+from rpax.runs.changes import check_same_config
 from rpax.runs.checkpoint import list_checkpoints
 from rpax.runs.config import TrainConfig
 from rpax.runs.directory import RunDirectory
@@ -120,10 +121,16 @@ class SchemeSession:
         return RunDirectory.create(path, stage.config, stage.objective)
 
     def _finished(self, stage: Stage) -> Run | None:
-        """The run of a stage that is finished already."""
+        """The run of a stage that is finished already.
+
+        Raises:
+            InputError: it was trained with other settings than the scheme has now.
+        """
         if self.directory is None or not RunDirectory(self.directory.path / stage.folder).config.is_file():
             return None
         run = load(self.directory.path / stage.folder)
+        if stage.folder:
+            check_same_config(f"run {run.path}", run.config, stage.config)
         return run if run.status == "finished" else None
 
     def _stopped(self, run: Run, before: int, stage: Stage) -> Run:

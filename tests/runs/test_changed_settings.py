@@ -1,0 +1,141 @@
+"""A run goes on as what it was: settings that would make it another run are refused, harmless ones are named."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+import yaml
+
+import rpax
+from rpax.cli.main import main
+from rpax.errors import InputError
+from rpax.runs.changes import FREE, recorded_config
+from rpax.runs.config import FIELDS, TrainConfig
+from rpax.runs.run import reopen
+
+pytestmark = pytest.mark.usefixtures("no_plots")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> pathlib.Path:
+    """A run that was stopped at update 2 of 4."""
+    path = tmp_path_factory.mktemp("stopped") / "run"
+    rpax.train("sp", "matrix/figure-2", exact=True, updates=4, log_every=2, minutes=1e-9, out=path)
+    return path
+
+
+def changed(stopped: pathlib.Path, tmp_path: pathlib.Path, **settings: object) -> pathlib.Path:
+    run = shutil.copytree(stopped, tmp_path / "run")
+    values = yaml.safe_load((run / "config.yaml").read_text()) | settings
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"base_rate": 0.06}, "base_rate in config.yaml is 0.06 now and was 0.05"),
+        ({"seed": 3}, "seed in config.yaml is 3 now and was 0"),
+        ({"seeds": 2}, "seeds in config.yaml is 2 now and was 1"),
+        ({"environment": "matrix/figure-4"}, "environment in config.yaml is 'matrix/figure-4' now and was 'matrix/fig"),
+        ({"exact": False}, "exact in config.yaml is False now and was True"),
+        ({"log_every": 1}, "log_every in config.yaml is 1 now and was 2"),
+        ({"snapshots": 1}, "snapshots in config.yaml is 1 now and was 0"),
+        ({"precision": "float32"}, "precision in config.yaml is 'float32' now and was 'float64'"),
+        ({"payoffs": [[float(i)] * 9 for i in range(9)]}, "payoffs in config.yaml is something with checksum"),
+    ],
+)
+def test_a_setting_that_the_future_depends_on_is_refused(settings, says, stopped, tmp_path, capsys):
+    run = changed(stopped, tmp_path, **settings)
+    assert main(["resume", str(run), "--quiet"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"rpax: run {run}: {says}")
+    assert "until update 2, which would make it another run; set it back, or train anew" in message
+    assert message.count("\n") == 1
+
+
+def test_harmless_settings_are_named_and_leave_the_run_as_it_would_have_been(stopped, tmp_path):
+    whole = rpax.train("sp", "matrix/figure-2", exact=True, updates=6, log_every=2, out=tmp_path / "whole")
+    run = changed(stopped, tmp_path, updates=6, checkpoint_minutes=7.0, checkpoints_kept=1)
+    session = reopen(run, until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (
+        "updates is 6 now and was 4; the updates made stay as they are",
+        "checkpoint_minutes is 7.0 now and was 5.0; the updates made stay as they are",
+        "checkpoints_kept is 1 now and was 2; the updates made stay as they are",
+    )
+    rpax.resume(run)
+    assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["update-000000006"]
+    states = [folder / "checkpoints" / "update-000000006" / "state.safetensors" for folder in (run, whole.path)]
+    assert states[0].read_bytes() == states[1].read_bytes()
+
+
+def test_another_objective_is_refused(stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    objective = yaml.safe_load((run / "objective.yaml").read_text())
+    objective["edges"][0]["weight"] = 2.0
+    (run / "objective.yaml").write_text(yaml.safe_dump(objective))
+    with pytest.raises(
+        InputError, match=r"edges in objective\.yaml is \[.* now and was \[.*; set it back, or train anew"
+    ):
+        rpax.resume(run)
+
+
+def test_metrics_that_were_lost_are_named(stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    length = (run / "metrics.jsonl").stat().st_size
+    assert json.loads((run / "checkpoints/update-000000002/manifest.json").read_text())["metrics_bytes"] == length
+    (run / "metrics.jsonl").write_text("")
+    session = reopen(run, until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (
+        f"{run}/metrics.jsonl has 0 of the {length} bytes that it had; the lines that are lost stay so",
+    )
+
+
+def test_a_stage_that_is_finished_is_not_used_with_other_settings(tmp_path):
+    run = tmp_path / "run"
+    rpax.train("fcp", "matrix/figure-2", exact=True, updates=4, population=2, minutes=1e-9, out=run)
+    while rpax.load(run / "pool").status != "finished":
+        rpax.resume(run, minutes=1e-9)
+    values = yaml.safe_load((run / "config.yaml").read_text()) | {"base_rate": 0.06}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(InputError, match=r"run .*pool: was made with base_rate 0\.05, which is 0\.06 now; set it back"):
+        rpax.resume(run)
+
+
+def test_a_number_written_otherwise_is_the_same_number(stopped, tmp_path):
+    run = changed(stopped, tmp_path, checkpoint_minutes=5, shaping=1)
+    session = reopen(run, until=None, minutes=None)
+    assert session is not None
+    assert session.notes == ()
+
+
+def test_settings_of_a_new_version_do_not_stop_an_old_run(stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    del values["sinks"], values["snapshots"]
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    assert rpax.resume(run).status == "finished"
+
+
+def test_whatever_is_not_known_to_be_harmless_is_written_down():
+    recorded = recorded_config(TrainConfig("sp", "matrix/figure-2"))
+    assert {*recorded.values, *FREE, "minutes"} == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", ["victim", "environment"])
+def test_code_that_came_with_a_run_is_never_run(name, stopped, tmp_path):
+    canary = tmp_path / "canary"
+    run = changed(stopped, tmp_path)
+    (run / "mine.py").write_text(f"open({str(canary)!r}, 'w')\n")
+    values = yaml.safe_load((run / "config.yaml").read_text()) | {name: f"{run}/mine.py:agent"}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    for attempt in (rpax.load, rpax.resume):
+        with pytest.raises(
+            InputError, match=rf"config\.yaml: {name}: .* is code in the folder itself, which is never run"
+        ):
+            attempt(run)
+    assert not canary.exists()
