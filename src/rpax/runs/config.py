@@ -182,6 +182,8 @@ class TrainConfig:
     """Updates between two lines of metrics."""
     checkpoint_minutes: float = 5.0
     """Minutes between two checkpoints."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """Where parameters, gradients or losses are not finite: stop with exit status 3, or leave that update out."""
     snapshots: int = 0
     """How many policies of each base agent are kept on the way, evenly spaced, beside those of update 0; for agents
     named RUN:AGENT@UPDATE."""
@@ -260,6 +262,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "manipulator_gradient": ("closed-form", "autodiff"),
     "influence": ("shaped", "joint"),
     "precision": ("float32", "float64"),
+    "on_nonfinite": ("stop", "skip"),
 }
 _MOST_UNITS, _MOST_SEEDS, _MOST_SNAPSHOTS = 65_536, 10_000, 1000
 
