@@ -92,14 +92,15 @@ def differences(run: pathlib.Path, expected: Mapping[str, bytes]) -> list[str]:
 
 
 class Watcher:
-    """What one process does to a run directory, as far as its files show it.
+    """What a process that is about to start does to a run directory, as far as its files show it.
 
-    Args:
+    Attributes:
         run: the run directory.
+        pid: the process, once it runs.
     """
 
     def __init__(self, run: pathlib.Path) -> None:
-        self.run = run
+        self.run, self.pid = run, 0
         self._before = self._sizes()
 
     def _sizes(self) -> dict[pathlib.Path, int]:
@@ -111,6 +112,13 @@ class Watcher:
         """Whether a checkpoint lies half written."""
         with contextlib.suppress(FileNotFoundError):
             return any(True for _ in self.run.glob("**/checkpoints/.*.part"))
+        return False
+
+    def compiling(self) -> bool:
+        """Whether it has the lock, which a run that goes on takes when JAX is there, and a checkpoint to begin with."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            owner = json.loads((self.run / "lock").read_text())["pid"]
+            return owner == self.pid and any(self.run.glob("**/checkpoints/update-*"))
         return False
 
     def training(self) -> bool:
@@ -131,8 +139,7 @@ class Watcher:
             "saving": self.saving,
             "evaluating and writing": self.evaluating,
             "training": self.training,
-            # The lock is taken when JAX is there, by a new run before.
-            "compiling": lambda: (self.run / "lock").exists() and any(self.run.glob("**/checkpoints/update-*")),
+            "compiling": self.compiling,
             "importing": (self.run / "config.yaml").exists,
         }
         return next((name for name, holds in checks.items() if holds()), "before the run directory")
@@ -155,8 +162,9 @@ def kill_somewhen(case: str, run: pathlib.Path, cache: pathlib.Path, seconds: fl
     with tempfile.TemporaryDirectory(prefix="cache-") as empty:
         watcher = Watcher(run)
         process = start(case, run, pathlib.Path(empty) if moment == "compiling" else cache)
+        watcher.pid = process.pid
         began = time.monotonic()
-        after = {"clock": lambda: True, "compiling": lambda: watcher.phase() == "compiling", "saving": watcher.saving}
+        after = {"clock": lambda: True, "compiling": watcher.compiling, "saving": watcher.saving}
         wait_for = {**after, "training": watcher.training, "evaluating": watcher.evaluating}[moment]
         delay = {"clock": chance.uniform(0, seconds), "saving": chance.uniform(0, 0.01)}.get(moment)
         delay = chance.uniform(0, seconds / 8) if delay is None else delay
