@@ -41,8 +41,11 @@ CASES: dict[str, list[str]] = {
         "horizon=6",
     ],
     "gru": ["at-rpg", "extensive/g2", "--network", "gru", "--memory-units", "4", "--updates", "40"],
+    "exact": ["at-rpg", "matrix/figure-2", "--exact", "--updates", "100"],
     "fcp": ["fcp", "matrix/figure-2", "--population", "2", "--updates", "20"],
 }
+#: What is run unless cases are named.
+ASKED = ("matrix", "storm", "overcooked", "gru")
 #: The phases in which a kill can hit, in the order of a run.
 PHASES = ("before the run directory", "importing", "compiling", "training", "saving", "evaluating and writing")
 _PATIENCE = 900.0
@@ -231,13 +234,15 @@ def table(tallies: Mapping[str, Tally]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=25, help="of each case")
-    parser.add_argument("--case", choices=list(CASES), action="append", help="all by default; may be repeated")
+    parser.add_argument(
+        "--case", choices=list(CASES), action="append", help=f"default: {', '.join(ASKED)}; may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=pathlib.Path, help="where runs and programs lie (default: a temporary one)")
     arguments = parser.parse_args()
     folder = arguments.folder or pathlib.Path(tempfile.mkdtemp(prefix="kill-runs-"))
     tallies: dict[str, Tally] = {}
-    for case in arguments.case or CASES:
+    for case in arguments.case or ASKED:
         of_case = folder / f"{case}-{arguments.seed}"
         of_case.mkdir(parents=True)
         for tally, event in kill_until_finished(case, of_case, folder / "cache", arguments.kills, arguments.seed):

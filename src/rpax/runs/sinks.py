@@ -50,7 +50,7 @@ class JsonLines:
         with writing(self._path):
             self._file.write(json.dumps(row).encode() + b"\n")
             self._file.flush()
-            if os.fstat(self._file.fileno()).st_nlink == 0:
+            if _is_removed(self._file.fileno()):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def synchronise(self) -> None:
@@ -63,6 +63,11 @@ class JsonLines:
         # What could not be written was told of when it was written.
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def _is_removed(descriptor: int) -> bool:
+    """Whether an open file is in no folder any more, so that nobody could read what is written to it."""
+    return os.fstat(descriptor).st_nlink == 0
 
 
 def _end_of_lines(path: pathlib.Path, update: int) -> int:
