@@ -127,26 +127,30 @@ def test_while_evaluating_and_drawing_it_ends_at_once_and_is_evaluated_again(sho
     assert json.loads((run / "results.json").read_text())["status"] == "finished"
 
 
-def test_a_second_signal_ends_a_long_chunk_at_once(tmp_path):
-    run = tmp_path / "run"
-    # One chunk of so many updates takes minutes.
-    process = start(run, "--updates", "100000000", "--log-every", "100000000")
-    patience = time.monotonic() + 120
-    watcher = Watcher(run)
-    try:
-        while not watcher.run.exists() or not (run / "checkpoints" / "update-000000000").exists():
-            assert time.monotonic() < patience
-            assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
+#: The main thread stays in one call, as in a compilation, during which Python runs no signal handler.
+BUSY = """
+import hashlib, sys
+from rpax.runs.interruption import end_on_signals, interruptions
+end_on_signals()
+with interruptions() as loop:
+    loop.unsaved = {unsaved}
+    print("busy", flush=True)
+    hashlib.pbkdf2_hmac("sha512", b"", b"", 2**31 - 1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("unsaved", [False, True])
+def test_one_signal_ends_a_long_call_where_nothing_is_lost_and_a_second_one_any(unsaved, number):
+    command = [sys.executable, "-c", BUSY.format(unsaved=unsaved)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         assert process.stderr is not None
-        # While it compiles, the first one ends it.
-        process.send_signal(signal.SIGINT)
-        line = process.stderr.readline()
-        if "once more" in line:
-            process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == 130
-    assert rpax.load(run).update == 0
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(number)
+        if unsaved:
+            assert "once more to stop without saving" in process.stderr.readline()
+            assert process.poll() is None
+            process.send_signal(number)
+        assert process.stderr.read() == "rpax: interrupted\n"
+        assert process.wait(timeout=30) == 130
