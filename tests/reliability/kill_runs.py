@@ -40,7 +40,7 @@ CASES: dict[str, list[str]] = {
         "--option",
         "horizon=6",
     ],
-    "gru": ["at-rpg", "extensive/g2", "--network", "gru", "--memory-units", "4", "--updates", "40"],
+    "gru": ["sp", "storm", "--network", "gru", "--memory-units", "4", "--updates", "30", "--option", "horizon=6"],
     "exact": ["at-rpg", "matrix/figure-2", "--exact", "--updates", "100"],
     "fcp": ["fcp", "matrix/figure-2", "--population", "2", "--updates", "20"],
 }
@@ -242,14 +242,18 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder or pathlib.Path(tempfile.mkdtemp(prefix="kill-runs-"))
     tallies: dict[str, Tally] = {}
-    for case in arguments.case or ASKED:
-        of_case = folder / f"{case}-{arguments.seed}"
-        of_case.mkdir(parents=True)
-        for tally, event in kill_until_finished(case, of_case, folder / "cache", arguments.kills, arguments.seed):
-            tallies[case] = tally
-            print(f"{case}: {tally.kills.total()} kills, {tally.starts} starts: {event}", file=sys.stderr, flush=True)
-        shutil.rmtree(of_case)
-    print(table(tallies))
+    try:
+        for case in arguments.case or ASKED:
+            of_case = folder / f"{case}-{arguments.seed}"
+            of_case.mkdir(parents=True)
+            for tally, event in kill_until_finished(case, of_case, folder / "cache", arguments.kills, arguments.seed):
+                tallies[case] = tally
+                print(
+                    f"{case}: {tally.kills.total()} kills, {tally.starts} starts: {event}", file=sys.stderr, flush=True
+                )
+            shutil.rmtree(of_case)
+    finally:
+        print(table(tallies))
 
 
 if __name__ == "__main__":
