@@ -104,6 +104,9 @@ def test_on_a_read_only_disk_a_run_is_read_but_not_resumed(small_disk, finished_
     assert main(["train", "sp", "matrix/figure-2", "--exact", "--out", str(small_disk / "new"), "--quiet"]) == 2
     assert "cannot be created (Read-only file system); choose another --out" in one_line(capsys.readouterr().err)
 
+    assert main(["report", str(run), "--no-cross-play", "--out", str(small_disk / "new"), "--quiet"]) == 2
+    assert "Read-only file system" in one_line(capsys.readouterr().err)
+
     loaded = rpax.load(run)
     assert (loaded.status, loaded.update, len(loaded.metrics())) == ("finished", 4, 8)
     assert loaded.agent("victim").policy is not None

@@ -68,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NonFiniteError as error:
         print(f"rpax: {error}", file=sys.stderr)
         return NON_FINITE
+    except OSError as error:
+        from rpax.runs.writing import of_disk
+
+        unwritable = of_disk(error)
+        if unwritable is None:
+            raise
+        print(f"rpax: {unwritable}", file=sys.stderr)
+        return WRONG_INPUT
     except (RuntimeError, MemoryError) as error:
         lacking = _lacking_memory(error)
         if lacking is None:

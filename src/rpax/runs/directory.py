@@ -145,12 +145,12 @@ class RunDirectory:
     def discarded_if_untrained(self) -> Iterator[None]:
         """Where the block fails before it made an update, nothing is left, so that a corrected attempt can begin.
 
-        A folder that was there before stays, empty as it was. Of training that became non-finite everything is kept,
-        and of what another process writes. In the end the directory is unlocked.
+        A folder that was there before stays, empty as it was. Of training that became non-finite, or that the disk
+        refused, everything is kept, and of what another process writes. In the end the directory is unlocked.
         """
         try:
             yield
-        except NonFiniteError:
+        except (NonFiniteError, Unwritable):
             raise
         except Exception:
             # What is gone already, or another process's by now, hides no error.

@@ -19,6 +19,8 @@ _REMEDIES = {
     errno.ENOENT: "its folder is gone, bring it back",
     errno.ESTALE: "its folder is gone, bring it back",
 }
+#: What cannot be the fault of the program.
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.EIO)
 _OTHERWISE = "see that the disk is there and sound"
 
 
@@ -56,6 +58,13 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         if number is None:
             raise
         raise Unwritable(path, int(number[1]), os.strerror(int(number[1]))) from None
+
+
+def of_disk(error: OSError) -> Unwritable | None:
+    """The same in a line, where a disk is full, read-only, gone or broken; ``None`` for anything else."""
+    if error.errno not in _OF_DISKS:
+        return None
+    return Unwritable(error.filename or "a file", error.errno, error.strerror or str(error))
 
 
 def write_whole(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> None:
