@@ -1,16 +1,17 @@
-"""What became non-finite: which agent's which term, of which seed, in which updates."""
+"""What became non-finite: which agent's which term, of which seed, in which updates. Imported without JAX."""
 
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from rpax.errors import NonFiniteError
-from rpax.training.problem import TrainState
-from rpax.training.trainer import Report, learners_not_finite
+
+if TYPE_CHECKING:
+    from rpax.training.problem import TrainState
+    from rpax.training.trainer import Report
 
 _MOST_NAMED = 6
 _ADVICE = "lower the learning rates or add a gradient limit, and see that rewards and observations are finite"
@@ -33,7 +34,7 @@ class NonFinite(NamedTuple):
         return f"{' and '.join(self.terms)} of {self.agent} (seed {self.seed})"
 
 
-def check_finite(state: TrainState, report: Report, seeds: Sequence[int], updates: tuple[int, int]) -> None:
+def check_finite(state: "TrainState", report: "Report", seeds: Sequence[int], updates: tuple[int, int]) -> None:
     """Stop where something that is learned, or a step, is not finite.
 
     Args:
@@ -45,6 +46,8 @@ def check_finite(state: TrainState, report: Report, seeds: Sequence[int], update
     Raises:
         NonFiniteError: it is not; says what.
     """
+    from rpax.training.trainer import learners_not_finite
+
     broken = learners_not_finite(report, seeds)
     if not broken:
         return
@@ -73,7 +76,9 @@ def told(file: pathlib.Path) -> str | None:
     return f"it stopped as {named} became non-finite in updates {updates}; --on-nonfinite skip leaves such updates out"
 
 
-def _terms(state: TrainState, report: Report, agent: str, index: int) -> tuple[str, ...]:
+def _terms(state: "TrainState", report: "Report", agent: str, index: int) -> tuple[str, ...]:
+    import jax
+
     metrics = report.metrics
     if agent == "critics":
         parts = {"parameters": state.critics, "optimiser state": state.critic_optimizer}
