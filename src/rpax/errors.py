@@ -1,7 +1,8 @@
 """The one error type that wrong input raises, that of failed training, and what helps to write their messages."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class InputError(ValueError):
@@ -16,7 +17,15 @@ class NonFiniteError(RuntimeError):
     """Training became non-finite and was stopped; the last good checkpoint is kept.
 
     The command line prints the message after ``rpax:`` and exits with status 3.
+
+    Args:
+        message: what is not finite, in one line.
+        about: the same as data, which the run directory's ``failure.json`` holds.
     """
+
+    def __init__(self, message: str, about: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.about = dict(about or {})
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -274,32 +274,6 @@ def test_an_interrupted_run_is_saved_exits_130_and_can_be_resumed(tmp_path):
     assert [row["update"] for row in finished.metrics()] == list(range(1, 2501))
 
 
-def test_interrupted_twice_while_compiling_it_ends_at_once_and_can_be_resumed(tmp_path):
-    run = tmp_path / "run"
-    options = ["--lookahead", "4", "--envs", "4", "--updates", "2", "--out", str(run), "--json", "--quiet"]
-    command = [sys.executable, "-m", "rpax", "train", "at-rpg", "matrix/figure-2", *options]
-    # Optimised and not cached, so that compiling takes seconds.
-    environment = os.environ | {"RPAX_CACHE": "off", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        wait_for(run / "checkpoints" / "update-000000000", process)
-        assert process.stderr is not None
-        process.send_signal(signal.SIGINT)
-        assert "once more to stop without saving" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        output, complaint = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, complaint
-    assert output == ""
-    assert complaint.splitlines()[-1] == "rpax: interrupted"
-    assert "Traceback" not in complaint
-    assert rpax.load(run).update == 0
-
-    assert main(["resume", str(run), "--quiet"]) == 0
-    assert rpax.load(run).update == 2
-
-
 def test_interrupted_while_nobody_reads_its_messages_it_still_saves(tmp_path):
     run = tmp_path / "run"
     options = ["--exact", "--updates", "1000000", "--log-every", "1", "--out", str(run), "--quiet"]

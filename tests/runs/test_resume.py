@@ -15,7 +15,7 @@ import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
 from rpax.runs.directory import RunDirectory
-from rpax.runs.loop import interruptions
+from rpax.runs.interruption import interruptions
 from rpax.runs.session import Session
 
 pytestmark = pytest.mark.usefixtures("no_plots")

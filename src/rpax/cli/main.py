@@ -4,14 +4,14 @@ import contextlib
 import gc
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from rpax._version import __version__
 from rpax.errors import InputError, NonFiniteError, suggestion
+from rpax.runs.interruption import INTERRUPTED, end_on_signals
 
-DONE, WRONG_INPUT, NON_FINITE, INTERRUPTED = 0, 2, 3, 130
+DONE, WRONG_INPUT, NON_FINITE = 0, 2, 3
 
 #: verb -> what it does; each lives in ``rpax.cli.<verb>``, ``-`` as ``_``, with a ``Command`` dataclass that has
 #: ``run()``.
@@ -68,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NonFiniteError as error:
         print(f"rpax: {error}", file=sys.stderr)
         return NON_FINITE
+    except OSError as error:
+        from rpax.runs.writing import of_disk
+
+        unwritable = of_disk(error)
+        if unwritable is None:
+            raise
+        print(f"rpax: {unwritable}", file=sys.stderr)
+        return WRONG_INPUT
     except (RuntimeError, MemoryError) as error:
         lacking = _lacking_memory(error)
         if lacking is None:
@@ -89,7 +97,7 @@ def _lacking_memory(error: Exception) -> str | None:
 
 def console() -> None:
     """What the installed `rpax` command calls."""
-    signal.signal(signal.SIGINT, _end_at_once)
+    end_on_signals()
     # Tracing programs makes very many objects that live: looking for garbage among them less often saves a sixth.
     gc.set_threshold(50_000, 20, 100)
     # Every core is a device of its own, over which environments are spread; read when JAX starts.
@@ -104,19 +112,6 @@ def console() -> None:
 def _cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _end_at_once(number: int, frame: object) -> None:
-    """What Ctrl-C does where nothing is to be saved (a running training has its own handler, which saves).
-
-    Raising an exception instead would be lost inside callbacks of JAX, or unwind a compilation that still runs in other
-    threads, which crashes.
-    """
-    try:
-        show_cursor = b"\x1b[?25h\n" if os.isatty(2) else b""
-        os.write(2, show_cursor + b"rpax: interrupted\n")
-    finally:
-        os._exit(INTERRUPTED)
 
 
 def help_text() -> str:

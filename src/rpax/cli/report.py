@@ -73,7 +73,7 @@ class Command:
 
         groups: list[list[Run]] = []
         for run in runs:
-            if run.results:
+            if run.results or run.status == "interrupted":
                 group = next((group for group in groups if same_environment(group[0], run)), None)
                 if group is None:
                     groups.append(group := [])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,6 +16,7 @@ class Command:
     Examples:
       rpax resume runs/x
       rpax resume runs/x --until 10000
+      rpax resume runs/x --on-nonfinite skip
     """
 
     run_dir: tyro.conf.Positional[pathlib.Path]
@@ -24,6 +25,11 @@ class Command:
     """Train up to this update."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """Stop, saved, after so many minutes."""
+    on_nonfinite: Annotated[
+        Literal["stop", "skip"] | None,
+        tyro.conf.arg(metavar="{stop,skip}", help_behavior_hint="(default: as configured)"),
+    ] = None
+    """What happens from here on where an update is not finite."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -31,9 +37,13 @@ class Command:
 
     def run(self) -> int:
         """Resume."""
+        from rpax.runs.failure import told
         from rpax.runs.run import load, reopen
 
-        session = reopen(self.run_dir, until=self.until, minutes=self.minutes)
+        # A scheme's lie in its stages.
+        for file in sorted((*self.run_dir.glob("failure.json"), *self.run_dir.glob("*/failure.json"))):
+            say(f"run {file.parent}: {told(file) or 'it stopped as training became non-finite'}", quiet=self.quiet)
+        session = reopen(self.run_dir, until=self.until, minutes=self.minutes, on_nonfinite=self.on_nonfinite)
         if session is None:
             run = load(self.run_dir)
         else:

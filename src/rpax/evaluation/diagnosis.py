@@ -59,14 +59,26 @@ def diagnose(
     sabotage = _irrational_agents(gaps, game) + _sabotaged_cross_play(game, returns)
     advice = "raise partner-play ε or check the gap" if rational else "expected of a non-rational adversary"
     notes = [f"self-sabotage: {finding} ({advice})" for finding in sabotage]
+    idle, wild = shaping_notes(history)
+    return Diagnosis(bool(sabotage), bool(idle), bool(wild), tuple(notes + idle + wild))
+
+
+def shaping_notes(history: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[list[str], list[str]]:
+    """A sentence for each manipulator without influence, and one for each that is unstable.
+
+    Args:
+        history: as :func:`diagnose` takes it.
+    """
     norms, influence = history.get("manipulator_gradient_norm", {}), history.get("influence", {})
     idle = [name for name, values in influence.items() if len(values) and np.nanmax(values) < NO_INFLUENCE]
-    notes += [f"no influence: the update does not depend on {name}; lower ε or raise α1" for name in idle]
-    wild = [name for name, values in norms.items() if len(values) and _explodes(values)]
-    notes += [
-        f"unstable: the gradient of {name} explodes; lower α2, use more envs or fewer lookahead steps" for name in wild
-    ]
-    return Diagnosis(bool(sabotage), bool(idle), bool(wild), tuple(notes))
+    wild = [name for name, values in norms.items() if len(values) and explodes(values)]
+    return (
+        [f"no influence: the update does not depend on {name}; lower ε or raise α1" for name in idle],
+        [
+            f"unstable: the gradient of {name} explodes; lower α2, use more envs or fewer lookahead steps"
+            for name in wild
+        ],
+    )
 
 
 def _irrational_agents(gaps: Mapping[str, Mapping[int, float]], game: TabularGame | None) -> list[str]:
@@ -107,7 +119,8 @@ def _sabotaged_cross_play(game: TabularGame | None, returns: Mapping[tuple[str, 
     return found
 
 
-def _explodes(values: Sequence[float]) -> bool:
+def explodes(values: Sequence[float]) -> bool:
+    """Whether gradient norms or losses ever exceed their median by the factor ``UNSTABLE``, or are not finite."""
     norms = np.asarray(values, float)
     if not np.isfinite(norms).all():
         return True

@@ -12,10 +12,11 @@ from rpax.runs.config import FIELDS, TrainConfig, config_to_dict
 from rpax.runs.manifest import Manifest, Recorded, canonical, sha256_of
 
 #: Settings that leave every update and every line of metrics up to the original end as they would have been: when the
-#: run ends (an update does not know how many follow), how often and how long its state is kept, and who else is told of
-#: its metrics. All others are refused: also `log_every` and `snapshots`, which decide what lines of metrics there are,
-#: and `evaluation_episodes`, by which fictitious co-play chooses its partners.
-FREE = ("updates", "checkpoint_minutes", "checkpoints_kept", "sinks")
+#: run ends (an update does not know how many follow), how often and how long its state is kept, who else is told of its
+#: metrics, and what happens in an update that would have ended it. All others are refused: also `log_every` and
+#: `snapshots`, which decide what lines of metrics there are, and `evaluation_episodes`, by which fictitious co-play
+#: chooses its partners.
+FREE = ("updates", "checkpoint_minutes", "checkpoints_kept", "sinks", "on_nonfinite")
 #: Of one session only.
 _OF_A_SESSION = ("minutes",)
 #: Longer values are written down as their checksum.

@@ -184,6 +184,8 @@ class TrainConfig:
     """Minutes between two checkpoints."""
     checkpoints_kept: int = 2
     """How many checkpoints are kept, the latest."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """Where parameters, gradients or losses are not finite: stop with exit status 3, or leave that update out."""
     snapshots: int = 0
     """How many policies of each base agent are kept on the way, evenly spaced, beside those of update 0; for agents
     named RUN:AGENT@UPDATE."""
@@ -262,6 +264,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "manipulator_gradient": ("closed-form", "autodiff"),
     "influence": ("shaped", "joint"),
     "precision": ("float32", "float64"),
+    "on_nonfinite": ("stop", "skip"),
 }
 #: Settings that YAML and JSON hold as lists.
 _LISTS = ("hidden_sizes", "channels", "sinks", "seeds", "entropies")

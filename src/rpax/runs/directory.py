@@ -11,6 +11,8 @@
     results.json     what `rpax train --json` prints
     plots/           learning curves, policies over time
     scheme.json      of an algorithm that is trained in stages: which folder holds which
+    failure.json     of training that became non-finite: which agent, which term, when
+    lock             which process writes the directory, while it does
 """
 
 import contextlib
@@ -33,6 +35,8 @@ from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
+from rpax.runs.lock import RunLock
+from rpax.runs.writing import Unwritable, write_text
 from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
@@ -63,31 +67,65 @@ class RunDirectory:
         self.results = self.path / "results.json"
         self.plots = self.path / "plots"
         self.scheme = self.path / "scheme.json"
+        self.failure = self.path / "failure.json"
+        self.lock = RunLock(self.path)
         self._made: list[pathlib.Path] = []
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: TrainConfig, objective: Objective) -> "RunDirectory":
-        """A new run directory with configuration, objective and versions.
+        """A new run directory with configuration, objective and versions, locked for this process.
+
+        What a process left behind that was killed while it made one is gone on with.
 
         Raises:
             InputError: something is there already, or the place cannot be written.
         """
         run = cls(path)
         try:
-            if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-                raise InputError(
-                    f"run directory {run.path} exists and is not empty; choose another --out or `rpax resume` it"
-                )
+            # Before a lock file comes to lie in somebody else's folder.
+            run._refuse_what_is_there()
             run._made = missing_folders(run.path)
             run.path.mkdir(parents=True, exist_ok=True)
-            run.write_config(config)
+            run.lock.acquire()
+            # Another process may have begun it in between.
+            run._refuse_what_is_there()
             save_objective(objective, run.objective)
             run.write_json(run.versions, _versions())
-        except OSError as error:
-            raise InputError(
-                f"run directory {run.path}: cannot be created ({error.strerror}); choose another --out"
-            ) from None
+            # Last: it makes the folder a run directory, which can be gone on with.
+            run.write_config(config)
+        except (OSError, Unwritable) as error:
+            run.lock.release()
+            remove_empty(run._made)
+            reason = error.reason if isinstance(error, Unwritable) else error.strerror
+            raise InputError(f"run directory {run.path}: cannot be created ({reason}); choose another --out") from None
+        except BaseException:
+            run.lock.release()
+            raise
         return run
+
+    def _refuse_what_is_there(self) -> None:
+        if self.path.exists() and (not self.path.is_dir() or self._holds_something()):
+            raise InputError(
+                f"run directory {self.path} exists and is not empty; choose another --out or `rpax resume` it"
+            )
+
+    def _holds_something(self) -> bool:
+        """Whether there is more in the folder than :meth:`create` writes before the configuration."""
+        begun = {self.lock.file.name, *(name for f in (self.objective, self.versions, self.config) for name in _of(f))}
+        begun.remove(self.config.name)
+        return any(entry.name not in begun for entry in self.path.iterdir())
+
+    def check_there(self) -> None:
+        """Before something is written that would make the folder anew.
+
+        Raises:
+            InputError: the run directory has vanished.
+        """
+        if not self.config.is_file():
+            raise InputError(
+                f"run directory {self.path} has vanished while it was written; bring it back, then go on with "
+                "`rpax resume`"
+            )
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunDirectory":
@@ -108,19 +146,24 @@ class RunDirectory:
     def discarded_if_untrained(self) -> Iterator[None]:
         """Where the block fails before it made an update, nothing is left, so that a corrected attempt can begin.
 
-        A folder that was there before stays, empty as it was. Of training that became non-finite everything is kept.
+        A folder that was there before stays, empty as it was. Of training that became non-finite, or that the disk
+        refused, everything is kept, and of what another process writes. In the end the directory is unlocked.
         """
         try:
             yield
-        except NonFiniteError:
+        except (NonFiniteError, Unwritable):
             raise
         except Exception:
-            if not self._has_updates():
-                # What is gone already hides no error.
-                with contextlib.suppress(OSError):
+            # What is gone already, or another process's by now, hides no error.
+            with contextlib.suppress(OSError, InputError):
+                self.lock.acquire()
+                if not self._has_updates():
                     self._empty()
-                remove_empty(self._made)
+            self.lock.release()
+            remove_empty(self._made)
             raise
+        finally:
+            self.lock.release()
 
     def _has_updates(self) -> bool:
         """Whether an update was made, here or in a run further down (a stage of a scheme)."""
@@ -130,6 +173,8 @@ class RunDirectory:
 
     def _empty(self) -> None:
         for path in self.path.iterdir():
+            if path == self.lock.file:
+                continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -185,24 +230,23 @@ class RunDirectory:
         remedy = "remove it and `rpax resume` the run"
         content = read_json(self.results, remedy)
         fine = isinstance(content, dict) and type(content.get("update")) is int and content["update"] >= 0
-        if fine and content.get("results") and content.get("status") and isinstance(content["status"], str):
+        status = content.get("status") if fine else None
+        if status and isinstance(status, str) and (status == "interrupted" or content.get("results")):
             return content
         raise InputError(f"{self.results} is damaged; {remedy}")
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the configuration."""
-        _replace_text(self.config, yaml.safe_dump(config_to_dict(config), sort_keys=False, width=120))
+        write_text(self.config, yaml.safe_dump(config_to_dict(config), sort_keys=False, width=120))
 
     def write_json(self, path: pathlib.Path, content: Any) -> None:
         """Write a JSON document."""
-        _replace_text(path, json.dumps(content, indent=1) + "\n")
+        write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def _replace_text(path: pathlib.Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def _of(file: pathlib.Path) -> tuple[str, str]:
+    """The names of a file, and of what it is while it is written."""
+    return file.name, f"{file.name}.part"
 
 
 def _versions() -> dict[str, str]:

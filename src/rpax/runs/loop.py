@@ -1,24 +1,21 @@
 """The training loop around the compiled chunks: metrics, checkpoints, time limit, interruption, guards."""
 
-import contextlib
 import dataclasses
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from rpax.environments.tabular_game import TabularGame
-from rpax.errors import NonFiniteError
 from rpax.objectives.plan import Pairing, distinct
 from rpax.policies.external import asking
+from rpax.runs.failure import check_finite
+from rpax.runs.interruption import Interruption, interruptions
 from rpax.runs.sinks import Row, Sink
 from rpax.training.problem import Problem, TrainState
-from rpax.training.trainer import Report, Trainer, learners_not_finite
+from rpax.training.trainer import Report, Trainer
 
 Reason = Literal["finished", "out of time", "interrupted"]
 _MOST_KEPT = 1000
@@ -43,6 +40,29 @@ class ThinnedRows:
             self.rows = [row for row in self.rows if row["update"] % self._stride == 0]
 
 
+class Stopwatch:
+    """The time that passes on a clock; where it is put back, nothing passes, so that no interval becomes endless.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._last = clock, clock()
+        self.total = self.since_lap = 0.0
+
+    def read(self) -> None:
+        """Add what has passed since it was last read to ``total`` and ``since_lap``."""
+        now = self._clock()
+        passed, self._last = max(now - self._last, 0.0), now
+        self.total += passed
+        self.since_lap += passed
+
+    def lap(self) -> None:
+        """Begin a new interval."""
+        self.since_lap = 0.0
+
+
 @dataclasses.dataclass
 class Loop:
     """One training run in progress.
@@ -62,6 +82,7 @@ class Loop:
         on_progress: called with the update and the latest rows, for a progress bar.
         clock: seconds, injectable for tests.
         between: called before each chunk with the state and the update; gives the state to go on from.
+        warn: called with the latest rows, to tell of failures in the making.
     """
 
     trainer: Trainer
@@ -78,6 +99,7 @@ class Loop:
     on_progress: Callable[[int, Sequence[Row]], None] = lambda update, rows: None
     clock: Callable[[], float] = time.monotonic
     between: Between | None = None
+    warn: Callable[[Sequence[Row]], None] = lambda rows: None
     history: ThinnedRows = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,51 +109,51 @@ class Loop:
         """Train until done, out of time or interrupted; the state is then saved.
 
         Raises:
-            NonFiniteError: some agent's parameters or gradients are not finite.
+            NonFiniteError: some agent's parameters or gradients, or the critics' loss, are not finite.
         """
-        start = saved = self.clock()
-        reason: Reason = "finished"
+        out_of_time = False
         with interruptions() as interrupted:
+            time_passes = Stopwatch(self.clock)
             if self.update == 0:
                 self._keep_snapshot()
-                self._save()
-            while self.update < self.until:
-                self._one_chunk()
+                self._save(interrupted)
+            if self.update < self.until:
+                self._prepare()
+            while self.update < self.until and not interrupted.is_set() and not out_of_time:
+                self._one_chunk(interrupted)
                 # Before any checkpoint, which so says that all snapshots up to it are there.
                 self._keep_snapshot()
-                now = self.clock()
-                if interrupted.is_set():
-                    reason = "interrupted"
-                    break
-                if self.minutes is not None and now - start >= 60 * self.minutes and self.update < self.until:
-                    reason = "out of time"
-                    break
-                if now - saved >= 60 * self.checkpoint_minutes:
-                    self._save()
-                    saved = now
-            self._save()
-        return reason
+                time_passes.read()
+                out_of_time = self.minutes is not None and time_passes.total >= 60 * self.minutes
+                if time_passes.since_lap >= 60 * self.checkpoint_minutes:
+                    self._save(interrupted)
+                    time_passes.lap()
+            self._save(interrupted)
+        if interrupted.is_set():
+            return "interrupted"
+        return "out of time" if self.update < self.until else "finished"
 
-    def _one_chunk(self) -> None:
+    def _prepare(self) -> None:
+        """Compile, while there is nothing to lose yet."""
+        with asking():
+            jax.block_until_ready(self.trainer.report(self.state))
+
+    def _one_chunk(self, interrupted: Interruption) -> None:
         if self.between is not None:
             self.state = self.between(self.state, self.update)
+        interrupted.unsaved = True
         next_line = (self.update // self.log_every + 1) * self.log_every
         following = min(self.until, next_line, *(update for update in self.snapshots if update > self.update))
         with asking():
             self.state, report = self.trainer.advance(self.state, following - self.update)
             report = jax.device_get(report)
-        broken = learners_not_finite(report, self.trainer.seeds)
-        if broken:
-            agents = ", ".join(f"{name} (seed {seed})" for name, seed in broken)
-            raise NonFiniteError(
-                f"parameters or gradients of {agents} are not finite after updates {self.update + 1} to {following}; "
-                "lower the learning rates or add a gradient limit, and see that rewards and observations are finite"
-            )
+        check_finite(self.state, report, self.trainer.seeds, (self.update + 1, following))
         self.update = following
         rows = [
             metrics_row(self.trainer.problem, report, i, seed, following) for i, seed in enumerate(self.trainer.seeds)
         ]
         self.history.add(rows)
+        self.warn(rows)
         for row in rows:
             for sink in self.sinks:
                 sink.write(row)
@@ -141,37 +163,10 @@ class Loop:
         if self.snapshot is not None and self.update in self.snapshots:
             self.snapshot(self.state, self.update)
 
-    def _save(self) -> None:
+    def _save(self, interrupted: Interruption) -> None:
         if self.checkpoint is not None:
             self.checkpoint(self.state, self.update)
-
-
-@contextlib.contextmanager
-def interruptions() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, so that the loop can end between two chunks.
-
-    A second signal does what it would have done without this.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number: int, frame: object) -> None:
-        if event.is_set():
-            signal.signal(number, before[number])
-            signal.raise_signal(number)
-        event.set()
-        # Nobody may be reading any more.
-        with contextlib.suppress(OSError):
-            os.write(2, b"rpax: stopping after the updates in progress; once more to stop without saving them\n")
-
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            interrupted.unsaved = False
 
 
 def metrics_row(problem: Problem, report: Report, index: int, seed: int, update: int) -> dict[str, Any]:
@@ -203,6 +198,8 @@ def metrics_row(problem: Problem, report: Report, index: int, seed: int, update:
         row["clipped"] = metrics.clipped
     if metrics.episodes:
         row["critic_loss"] = metrics.critic_loss
+    if report.skipped is not None:
+        row["skipped"] = int(report.skipped[index])
     return row
 
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rpax.runs.sinks import Row
     from rpax.schemes import Training
 
+#: What the status of a run can be whose directory holds no results.
+_WITHOUT_RESULTS = ("unfinished", "failed")
 Progress = Callable[[int, int, "Sequence[Row]"], None]
 
 
@@ -37,8 +39,10 @@ class Run:
     Attributes:
         config: the complete configuration.
         objective: the algorithm as data.
-        results: one :class:`~rpax.evaluation.results.SeedResult` a seed; empty if the run has not stopped yet.
-        status: ``finished``, ``out of time``, ``interrupted``, or ``unfinished`` for a directory without results.
+        results: one :class:`~rpax.evaluation.results.SeedResult` a seed; empty if the run has not stopped yet, or was
+            interrupted.
+        status: ``finished``, ``out of time``, ``interrupted``; for a directory without results ``unfinished``, or
+            ``failed`` where training became non-finite (``failure.json`` says how).
         update: updates made; those of all stages together for a scheme that did not come to its last one.
         path: the run directory, or ``None`` if nothing was written.
         agents: seed to name to agent, as far as they are in memory.
@@ -116,7 +120,7 @@ class Run:
         from rpax.runs.snapshots import policy_file
 
         # The folder may have been removed, or not be there yet.
-        if self.path is None or self.status == "unfinished" or not RunDirectory(self.path).policies.is_dir():
+        if self.path is None or self.status in _WITHOUT_RESULTS or not RunDirectory(self.path).policies.is_dir():
             raise InputError(f"{self._called} has no policies yet; finish it with `rpax resume`{self._usable_stages()}")
         file = policy_file(RunDirectory(self.path), seed, name)
         if name in self.objective.fixed and not file.is_file():
@@ -152,7 +156,7 @@ class Run:
         from rpax.runs.snapshots import read_snapshot, readable_updates
 
         directory = RunDirectory(self.path)
-        if update == self.update and self.status != "unfinished":
+        if update == self.update and self.status not in _WITHOUT_RESULTS:
             return self._last_agent(name, seed)
         found = read_snapshot(directory, seed, self.config.seed_list.index(seed), name, update)
         if found is not None:
@@ -292,6 +296,7 @@ def resume(
     *,
     until: int | None = None,
     minutes: float | None = None,
+    on_nonfinite: Literal["stop", "skip"] | None = None,
     progress: Progress = no_progress,
 ) -> Run:
     """Continue a run from its last checkpoint (from update 0 if it has none).
@@ -300,35 +305,49 @@ def resume(
         path: the run directory.
         until: train up to this update instead of the configured one.
         minutes: time limit for this session.
+        on_nonfinite: another choice than the configured one, from here on.
         progress: as in :func:`train`.
 
     Raises:
         InputError: no run directory, an unreadable checkpoint, or ``until`` before what is already done.
     """
-    session = reopen(path, until=until, minutes=minutes)
+    session = reopen(path, until=until, minutes=minutes, on_nonfinite=on_nonfinite)
     return load(path) if session is None else session.run(progress)
 
 
-def reopen(path: str | os.PathLike[str], *, until: int | None, minutes: float | None) -> "Training | None":
+def reopen(
+    path: str | os.PathLike[str],
+    *,
+    until: int | None,
+    minutes: float | None,
+    on_nonfinite: Literal["stop", "skip"] | None = None,
+) -> "Training | None":
     """What goes on with a run, or ``None`` where it has ended; arguments and errors are :func:`resume`'s."""
     directory = RunDirectory.open(path)
     config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
         raise InputError(f"until {shown(until)} is not allowed; give a whole number of updates")
-    config = dataclasses.replace(config, updates=until or config.updates, minutes=minutes)
+    changed = dataclasses.replace(
+        config, updates=until or config.updates, on_nonfinite=on_nonfinite or config.on_nonfinite
+    )
     results = directory.read_results()
-    if results is not None and results["status"] == "finished" and results["update"] == config.updates:
+    if results is not None and results["status"] == "finished" and results["update"] == changed.updates:
         return None
     from rpax import schemes
 
-    scheme = schemes.go_on(config, objective, directory, extended=until is not None)
-    if scheme is not None:
-        return scheme
-    from rpax.runs.session import Session
+    config = dataclasses.replace(changed, minutes=minutes)
+    try:
+        scheme = schemes.go_on(config, objective, directory, extended=until is not None)
+        if scheme is not None:
+            return scheme
+        from rpax.runs.session import Session
 
-    session = Session.go_on(config, objective, directory)
-    if until is not None:
-        directory.write_config(config)
+        session = Session.go_on(config, objective, directory)
+        if until is not None or on_nonfinite is not None:
+            directory.write_config(config)
+    except BaseException:
+        directory.lock.release()
+        raise
     return session
 
 
@@ -346,7 +365,8 @@ def load(path: str | os.PathLike[str]) -> Run:
 
         updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(directory.checkpoints)]
         of_stages = sum(load(stage.path).update for stage in directory.stages())
-        return Run(config, objective, (), "unfinished", of_stages + max(updates, default=0), directory.path, {})
+        status = "failed" if directory.failure.is_file() else "unfinished"
+        return Run(config, objective, (), status, of_stages + max(updates, default=0), directory.path, {})
     from rpax.evaluation.results import SeedResult
 
     try:

@@ -1,6 +1,8 @@
 """One session of a run: build the problem, restore or start the state, loop, then write down what came out."""
 
 import dataclasses
+import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ import jax
 
 from rpax.environments.protocol import Environment
 from rpax.environments.registry import make
-from rpax.errors import InputError
+from rpax.errors import InputError, NonFiniteError
 from rpax.evaluation.results import Measured, SeedResult, evaluate_seed
 from rpax.evaluation.returns import make_sampler
 from rpax.objectives.edges import Objective
@@ -20,7 +22,7 @@ from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
 from rpax.runs.changes import check_unchanged, lost_metrics, recorded_config, recorded_objective
-from rpax.runs.checkpoint import Plan, list_checkpoints, load_checkpoint, save_checkpoint
+from rpax.runs.checkpoint import Plan, checkpoint_folder, list_checkpoints, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
@@ -30,6 +32,8 @@ from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
 from rpax.runs.traced_programs import TracedPrograms
+from rpax.runs.warnings import Warnings
+from rpax.runs.writing import write_whole, writing
 from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import begins_in_its_only_state, make_problem
 from rpax.training.trainer import Trainer, one_seed
@@ -87,7 +91,7 @@ class Session:
         if directory is not None:
             for name, (policy, parameters) in agents.items():
                 if not is_asked(policy):
-                    save_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
+                    write_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
         problem = make_problem(config, objective, game, agents, partners)
         # Of an environment that came as an object, it is not known how it was made.
         trainer = make_trainer(config, problem, keep_traced=isinstance(environment, str))
@@ -104,8 +108,10 @@ class Session:
         """A run from its last checkpoint, or from update 0 if it has none.
 
         Raises:
-            InputError: the checkpoint cannot be read or is beyond the last update, or the run was configured otherwise.
+            InputError: another process writes the run, its files are damaged, it was configured otherwise, or it is
+                beyond its last update already.
         """
+        directory.lock.acquire()
         use_compilation_cache()
         checkpoints = list_checkpoints(directory.checkpoints)
         changes = ()
@@ -148,7 +154,17 @@ class Session:
         return tuple(notes)
 
     def run(self, progress: Progress) -> Run:
-        """Train to the end (or the time limit), then evaluate and write everything down."""
+        """Train to the end (or the time limit), then evaluate and write everything down.
+
+        An interrupted run is not evaluated: what it needs to go on, and its policies, are written.
+        """
+        try:
+            return self._run(progress)
+        finally:
+            if self.directory is not None:
+                self.directory.lock.release()
+
+    def _run(self, progress: Progress) -> Run:
         until = self.config.updates or 0
         sinks = self._sinks()
         loop = Loop(
@@ -158,17 +174,21 @@ class Session:
             until=until,
             log_every=self.config.log_every or 1,
             sinks=sinks,
-            checkpoint=self._save_checkpoint if self.directory is not None else None,
+            checkpoint=None if self.directory is None else self._save_checkpoint,
             checkpoint_minutes=self.config.checkpoint_minutes,
             snapshot=self._keep_snapshot,
             snapshots=snapshot_updates(self.config.snapshots, until),
             minutes=self.config.minutes,
             on_progress=lambda update, rows: progress(update, until, rows),
             between=self.between,
+            warn=Warnings(),
         )
         loop.history = self._history()
         try:
             status = loop.run()
+        except NonFiniteError as error:
+            self._write_failure(error)
+            raise
         finally:
             for sink in sinks:
                 sink.close()
@@ -176,6 +196,13 @@ class Session:
         if status == "interrupted":
             raise KeyboardInterrupt
         return run
+
+    def _write_failure(self, error: NonFiniteError) -> None:
+        """Keep what became non-finite beside the last good checkpoint."""
+        if self.directory is not None:
+            updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(self.directory.checkpoints)]
+            about = {**error.about, "last_checkpoint": max(updates, default=None), "message": str(error)}
+            self.directory.write_json(self.directory.failure, about)
 
     def _sinks(self) -> list[Sink]:
         if self.directory is None:
@@ -196,62 +223,100 @@ class Session:
         assert self.directory is not None, "called with a run directory only"
         config, objective = recorded_config(self.config), recorded_objective(self.objective)
         plan = Plan(self.config.updates or 0, self.directory.metrics, config, objective)
-        save_checkpoint(self.directory.checkpoints, state, update, plan, self.config.checkpoints_kept)
+        self.directory.check_there()
+        folder = checkpoint_folder(self.directory.checkpoints, update)
+        with writing(folder):
+            try:
+                save_checkpoint(self.directory.checkpoints, state, update, plan, self.config.checkpoints_kept)
+            except OSError:
+                # What lies there half written takes room that may be lacking.
+                shutil.rmtree(folder.with_name(f".{folder.name}.part"), ignore_errors=True)
+                raise
 
     def _keep_snapshot(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "whoever wants snapshots has a run directory"
+        self.directory.check_there()
         for index, seed in enumerate(self.trainer.seeds):
             for name, parameters in one_seed(state.base, index).items():
                 file = policy_file(self.directory, seed, name, update)
                 policy = self.trainer.problem.policies[name]
-                save_policy(file, policy, parameters, **_about(name, self.config, self.objective), update=str(update))
+                write_policy(file, policy, parameters, **_about(name, self.config, self.objective), update=str(update))
 
     def _finish(self, loop: Loop, status: str) -> Run:
-        with self.trainer.precision_context():
-            results, agents = self._evaluate(loop)
         path = None if self.directory is None else self.directory.path
+        results, agents = (), self._agents(loop.state)
+        if status != "interrupted":
+            with self.trainer.precision_context():
+                results = self._evaluate(loop)
         rows = tuple(loop.history.rows)
         run = Run(self.config, self.objective, results, status, loop.update, path, agents, rows)
         if self.directory is not None:
             self._write(run, self.directory)
         return run
 
-    def _evaluate(self, loop: Loop) -> tuple[tuple[SeedResult, ...], dict[int, dict[str, Agent]]]:
-        """Every seed's results and agents."""
+    def _agents(self, state: TrainState) -> dict[int, dict[str, Agent]]:
+        """Every seed's agents."""
+        problem, agents = self.trainer.problem, {}
+        for index, seed in enumerate(self.trainer.seeds):
+            parameters = one_seed({**state.base, **state.manipulators, **state.partners}, index)
+            everyone = parameters | {name: jax.device_get(fixed) for name, fixed in problem.fixed.items()}
+            agents[seed] = {name: Agent(name, problem.policies[name], everyone[name]) for name in everyone}
+        return agents
+
+    def _evaluate(self, loop: Loop) -> tuple[SeedResult, ...]:
+        """Every seed's results."""
         problem = self.trainer.problem
         with asking():
             report = jax.device_get(self.trainer.report(loop.state))
         sample = make_sampler(problem, self.config.evaluation_episodes)
-        results, agents = [], {}
+        results = []
         for index, seed in enumerate(self.trainer.seeds):
-            parameters = one_seed({**loop.state.base, **loop.state.manipulators, **loop.state.partners}, index)
             measured = Measured(
-                parameters=parameters,
+                parameters=one_seed({**loop.state.base, **loop.state.manipulators, **loop.state.partners}, index),
                 tables=one_seed(report.policies, index),
                 returns=None if report.returns is None else report.returns[index],
                 history=_shaping_history(problem, [row for row in loop.history.rows if row["seed"] == seed]),
             )
             results.append(evaluate_seed(problem, seed, measured, sample))
-            everyone = parameters | {name: jax.device_get(fixed) for name, fixed in problem.fixed.items()}
-            agents[seed] = {name: Agent(name, problem.policies[name], everyone[name]) for name in everyone}
-        return tuple(results), agents
+        return tuple(results)
 
     def _write(self, run: Run, directory: RunDirectory) -> None:
         from rpax.reports.run_plots import draw_run_plots
 
-        write_run(run, directory)
-        draw_run_plots(run, self.trainer.problem.environment, directory.plots)
+        directory.check_there()
+        write_policies(run, directory)
+        if run.results:
+            with writing(directory.plots):
+                draw_run_plots(run, self.trainer.problem.environment, directory.plots)
+        write_results(run, directory)
 
 
-def write_run(run: Run, directory: RunDirectory) -> None:
-    """Write a run's policies and results."""
+def write_policies(run: Run, directory: RunDirectory) -> None:
+    """Write a run's policies."""
     for seed, agents in run.agents.items():
         for name, agent in agents.items():
             if is_asked(agent.policy):
                 continue
             about = _about(name, run.config, run.objective)
-            save_policy(policy_file(directory, seed, name), agent.policy, agent.parameters, **about)
+            write_policy(policy_file(directory, seed, name), agent.policy, agent.parameters, **about)
+
+
+def write_results(run: Run, directory: RunDirectory) -> None:
+    """Write what came out of a run: last, as nothing is done for a finished run that is resumed."""
     directory.write_json(directory.results, run.to_dict())
+    with writing(directory.failure):
+        directory.failure.unlink(missing_ok=True)
+
+
+def write_policy(path: pathlib.Path, policy: "AgentPolicy", parameters: "Parameters", **about: str) -> None:
+    """Write a policy file, whole or not at all.
+
+    Raises:
+        Unwritable: the file cannot be written; what was there stays.
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, lambda temporary: save_policy(temporary, policy, parameters, **about))
 
 
 def _about(name: str, config: TrainConfig, objective: Objective) -> dict[str, str]:
@@ -271,7 +336,8 @@ def make_trainer(config: TrainConfig, problem: Problem, *, keep_traced: bool = T
     """The trainer of a complete configuration; ``keep_traced`` if its environment was made by its name."""
     programs = TracedPrograms.of(config, problem) if keep_traced else None
     keep = None if programs is None else programs.keep
-    return Trainer(problem, config.seed_list, config.exact, config.precision or "float32", keep)
+    skip = config.on_nonfinite == "skip"
+    return Trainer(problem, config.seed_list, config.exact, config.precision or "float32", keep, skip)
 
 
 def resolve_fixed(

@@ -1,12 +1,16 @@
 """Where metrics go: JSON lines always, TensorBoard and Weights & Biases if asked for."""
 
+import contextlib
+import errno
 import importlib
 import json
+import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from rpax.errors import InputError
+from rpax.runs.writing import writing
 
 #: One line of metrics: ``update`` and ``seed``, and nested mappings of numbers.
 Row = Mapping[str, Any]
@@ -28,23 +32,51 @@ class Sink(Protocol):
 
 
 class JsonLines:
-    """Appends to ``metrics.jsonl``, after dropping what lies beyond the update a run goes on from."""
+    """Appends to ``metrics.jsonl``, after cutting off what lies beyond the update a run goes on from.
+
+    Raises:
+        Unwritable: the file cannot be written, or has vanished.
+    """
 
     def __init__(self, path: pathlib.Path, resume_at: int) -> None:
-        kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["update"] <= resume_at]
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        with writing(path):
+            self._file = path.open("ab")
+            # In place, so that it needs no room and no line changes.
+            self._file.truncate(_end_of_lines(path, resume_at))
 
     def write(self, row: Row) -> None:
         """Append one line."""
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        with writing(self._path):
+            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.flush()
+            if _is_removed(self._file.fileno()):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        # What could not be written was told of when it was written.
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _is_removed(descriptor: int) -> bool:
+    """Whether an open file is in no folder any more, so that nobody could read what is written to it."""
+    return os.fstat(descriptor).st_nlink == 0
+
+
+def _end_of_lines(path: pathlib.Path, update: int) -> int:
+    """How many bytes hold the lines up to an update; none after one that is damaged or was cut off."""
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                if not line.endswith(b"\n") or json.loads(line)["update"] > update:
+                    break
+            except (ValueError, KeyError, TypeError):
+                break
+            end += len(line)
+    return end
 
 
 class TensorBoard:

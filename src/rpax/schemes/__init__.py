@@ -60,11 +60,21 @@ def begin(
         return Session.begin(config, objective, directory, environment=environment, fixed=fixed)
     scheme = SCHEMES[objective.name](config)
     if directory is not None:
-        stages = [{"folder": stage.folder or ".", "about": stage.about} for stage in scheme.stages]
-        directory.write_json(directory.scheme, {"scheme": objective.name, "stages": stages})
+        _write_scheme(scheme, objective, directory)
     from rpax.schemes.session import SchemeSession
 
     return SchemeSession.begin(scheme, config, objective, directory, environment)
+
+
+def _write_scheme(scheme: Scheme, objective: Objective, directory: RunDirectory) -> None:
+    stages = [{"folder": stage.folder or ".", "about": stage.about} for stage in scheme.stages]
+    directory.write_json(directory.scheme, {"scheme": objective.name, "stages": stages})
+
+
+def _is_begun_scheme(objective: Objective, above: RunDirectory) -> bool:
+    """Whether a process was killed before it wrote down what the stages are; stages of a scheme are none."""
+    stage_of_comedi = objective.name == "comedi" and bool(objective.fixed)
+    return objective.name in SCHEMES and above.read_scheme()["scheme"] is None and not stage_of_comedi
 
 
 def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *, extended: bool) -> Training | None:
@@ -80,15 +90,19 @@ def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *,
         InputError: it is a stage of a scheme whose partners come from other stages; or ``extended``, and a scheme or a
             stage from which others take their partners.
     """
-    if directory.scheme.is_file():
+    above = RunDirectory(pathlib.Path(directory.path).resolve().parent)
+    if directory.scheme.is_file() or _is_begun_scheme(objective, above):
         if extended:
-            stand_alone = directory.read_scheme()["scheme"] == _SWEEP
+            stand_alone = objective.name == _SWEEP
             remedy = "give --until for one of its folders" if stand_alone else "train it anew with --updates"
             raise InputError(f"run {directory.path} is trained in stages; {remedy}")
         from rpax.schemes.session import SchemeSession
 
-        return SchemeSession(SCHEMES[objective.name](config), config, objective, directory, config.environment)
-    above = RunDirectory(pathlib.Path(directory.path).resolve().parent)
+        directory.lock.acquire()
+        made = SCHEMES[objective.name](config)
+        if not directory.scheme.is_file():
+            _write_scheme(made, objective, directory)
+        return SchemeSession(made, config, objective, directory, config.environment)
     scheme = above.read_scheme()["scheme"]
     if scheme == "comedi" and directory.read_objective().fixed:
         raise InputError(f"run {directory.path} is a stage of {above.path}; `rpax resume {above.path}` goes on with it")

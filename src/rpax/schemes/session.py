@@ -20,7 +20,7 @@ from rpax.runs.checkpoint import list_checkpoints
 from rpax.runs.config import TrainConfig
 from rpax.runs.directory import RunDirectory
 from rpax.runs.run import Progress, Run, load
-from rpax.runs.session import Partners, Session, make_environment, write_run
+from rpax.runs.session import Partners, Session, make_environment, write_policies, write_results
 from rpax.schemes.measure import evaluate_members
 from rpax.schemes.stages import Scheme, Stage
 
@@ -70,7 +70,10 @@ class SchemeSession:
     def run(self, progress: Progress) -> Run:
         """Train every stage that is not finished, within the time limit."""
         if self.directory is not None:
-            return self._train(progress)
+            try:
+                return self._train(progress)
+            finally:
+                self.directory.lock.release()
         # What later stages need of earlier ones is read from their files.
         with tempfile.TemporaryDirectory(prefix="rpax-") as folder:
             self._elsewhere = pathlib.Path(folder)
@@ -101,6 +104,8 @@ class SchemeSession:
         """The session of a stage: from its last checkpoint, or from its beginning."""
         partners = _stacked(self.scheme.partners(stage, finished, self._game))
         directory = self._directory_of(stage)
+        if directory is not None:
+            directory.lock.acquire()
         if directory is not None and list_checkpoints(directory.checkpoints):
             session = Session.go_on(stage.config, stage.objective, directory, partners)
         else:
@@ -115,6 +120,8 @@ class SchemeSession:
         place = self._elsewhere if self.directory is None else self.directory.path
         if place is None or (self.directory is None and not stage.folder):
             return None
+        if self.directory is not None and not stage.folder:
+            return self.directory
         path = place / stage.folder
         if RunDirectory(path).config.is_file():
             return RunDirectory(path)
@@ -144,7 +151,8 @@ class SchemeSession:
         path = None if self.directory is None else self.directory.path
         run = Run(self.config, self.objective, results, "finished", self.config.updates or 0, path, members)
         if self.directory is not None:
-            write_run(run, self.directory)
+            write_policies(run, self.directory)
+            write_results(run, self.directory)
         return run
 
     @functools.cached_property

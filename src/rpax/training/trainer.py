@@ -34,12 +34,27 @@ class Report(NamedTuple):
         finite: per learning agent (and ``critics``), whether its parameters and gradients are finite.
         policies: in tabular games, agent to seat to action probabilities [seeds, states, actions].
         returns: in tabular games, exact returns of every pairing [seeds, pairings, 2]; else ``None``.
+        skipped: how many of the chunk's updates were left out, as their results were not finite; ``None`` where none
+            may be. The means are over the others.
     """
 
     metrics: StepMetrics
     finite: dict[str, Bool[Array, " seeds"]]
     policies: dict[str, dict[int, Array]]
     returns: Array | None
+    skipped: Int[Array, " seeds"] | None = None
+
+
+class Guarded(NamedTuple):
+    """What an update reports that is left out where its result is not finite; a sum of such.
+
+    Attributes:
+        metrics: zeros where it was left out.
+        skipped: whether it was.
+    """
+
+    metrics: StepMetrics
+    skipped: Int[Array, "..."]
 
 
 #: (state, number of updates) to the state after them and a report.
@@ -57,6 +72,7 @@ class Trainer:
         precision: ``"float32"`` or ``"float64"``.
         keep: makes a program of the function behind :meth:`advance` that is traced only once for many processes, see
             :mod:`rpax.runs.traced_programs`; ``None`` traces it in this one.
+        skip_non_finite: updates whose results are not finite are left out, of the seeds concerned.
     """
 
     problem: Problem
@@ -64,6 +80,7 @@ class Trainer:
     exact: bool
     precision: str
     keep: Callable[[Advance], Advance] | None = None
+    skip_non_finite: bool = False
 
     def init(self) -> TrainState:
         """The state before the first update."""
@@ -89,7 +106,8 @@ class Trainer:
 
     def report(self, state: TrainState) -> Report:
         """What is known about ``state`` without training."""
-        return self.advance(jax.tree.map(jnp.copy, state), 0)[1]
+        with self.precision_context():
+            return self.advance(jax.tree.map(jnp.copy, state), 0)[1]
 
     @functools.cached_property
     def _init(self):
@@ -163,15 +181,21 @@ class Trainer:
     def _advance_all(self, state: TrainState, updates: Int[Array, ""]) -> tuple[TrainState, Report]:
         make_updates = self.on_each_device(self._make_updates, returns_state=True)
         state, total = make_updates(state, updates)
+        if isinstance(total, Guarded):
+            made = jnp.maximum(updates - total.skipped, 1)
+            mean = jax.tree.map(lambda leaf: leaf / made.reshape(-1, *[1] * (leaf.ndim - 1)), total.metrics)
+            return state, self._report(state, mean)._replace(skipped=total.skipped)
         mean = jax.tree.map(lambda leaf: leaf / jnp.maximum(updates, 1), total)
         return state, self._report(state, mean)
 
     def _make_updates(
         self, problem: Problem, state: TrainState, updates: Int[Array, ""]
-    ) -> tuple[TrainState, StepMetrics]:
+    ) -> tuple[TrainState, StepMetrics | Guarded]:
         """The state after ``updates`` updates, and the sum of their metrics."""
         # Jitted so that finding out the shapes and compiling the loop share one tracing.
         one_seed = functools.partial(exact_step if self.exact else step, problem)
+        if self.skip_non_finite:
+            one_seed = guarded(one_seed)
         one_update = jax.jit(without_axis(one_seed) if len(self.seeds) == 1 else jax.vmap(one_seed), inline=True)
 
         def body(_, carry):
@@ -196,6 +220,34 @@ class Trainer:
         }
         returns = jax.vmap(functools.partial(pairing_returns, self.problem))(everyone)
         return Report(metrics, finite, policies, returns)
+
+
+def guarded(
+    one_update: Callable[[TrainState], tuple[TrainState, StepMetrics]],
+) -> Callable[[TrainState], tuple[TrainState, Guarded]]:
+    """One seed's update, which leaves the state as it was where what is learned, or a step or loss, is not finite.
+
+    Only the count of updates goes on, and with it the update's key: the next one draws new chance. What is looked at is
+    the same on every device.
+    """
+
+    def apply(state: TrainState) -> tuple[TrainState, Guarded]:
+        following, metrics = one_update(state)
+        learned = (following.base, following.manipulators, following.critics, following.outer_gradients)
+        optimizers = (following.base_optimizer, following.manipulator_optimizer, following.critic_optimizer)
+        steps = (metrics.base_gradient_norm, metrics.manipulator_gradient_norm, metrics.critic_loss)
+        leaves = [leaf for leaf in jax.tree.leaves((learned, optimizers, steps)) if is_real(leaf)]
+        fine = jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+        kept = jax.tree.map(functools.partial(jnp.where, fine), following, state)._replace(update=following.update)
+        metrics = jax.tree.map(lambda leaf: jnp.where(fine, leaf, jnp.zeros_like(leaf)), metrics)
+        return kept, Guarded(metrics, (~fine).astype(jnp.int32))
+
+    return apply
+
+
+def is_real(leaf: Any) -> bool:
+    """Whether an array holds floating-point numbers."""
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def without_axis(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -227,7 +279,7 @@ def pairing_returns(problem: Problem, parameters: dict[str, Parameters]) -> Arra
 
 
 def _all_finite(tree: Any) -> Bool[Array, " seeds"]:
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if is_real(leaf)]
     # Side by side they are checked by one small program instead of one each, which all have to be compiled.
     return jnp.isfinite(jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)).all(axis=1)
 
