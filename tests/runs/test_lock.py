@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from rpax.errors import InputError
-from rpax.runs import lock
+from rpax.runs import file_systems, lock
 from rpax.runs.lock import RunLock, process_started
 
 #: Waits until told to, takes the lock, says whether it has it, and keeps it until told to end.
@@ -146,12 +146,62 @@ def test_a_forgotten_lock_is_given_back(tmp_path):
     RunLock(tmp_path).acquire()
 
 
-def test_another_hosts_lock_is_refused_with_the_remedy(tmp_path):
+def test_another_hosts_lock_is_refused_with_the_remedy_where_locks_may_not_reach_that_host(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "is_local", lambda folder: False)
     write_owner(tmp_path, host="elsewhere", pid=77)
     with pytest.raises(InputError, match=r"process 77 on host elsewhere; if that process is gone, remove .*lock"):
         RunLock(tmp_path).acquire()
     (tmp_path / "lock").unlink()
     RunLock(tmp_path).acquire()
+
+
+def test_on_a_disk_of_this_computer_a_lock_that_nobody_holds_is_nobodys_whatever_host_it_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "is_local", lambda folder: True)
+    write_owner(tmp_path, host="a-container-that-is-gone")
+    first = RunLock(tmp_path)
+    first.acquire()
+    write_owner(tmp_path, host="a-container-that-runs")
+    with pytest.raises(InputError, match=f"process {os.getpid()} on host a-container-that-runs; wait for it"):
+        RunLock(tmp_path).acquire()
+
+
+MOUNTS = r"""22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+30 22 0:25 / /data\040sets rw shared:7 master:2 - nfs4 server:/export rw
+31 30 0:26 / /data\040sets/scratch rw - xfs /dev/sdb rw
+32 22 0:27 / /home rw - ext4 /dev/sdc rw
+33 32 0:28 / /home rw - fuse.sshfs me@elsewhere: rw"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/work/run", "ext4"),
+        ("/data sets/run", "nfs4"),
+        ("/data sets/scratch/run", "xfs"),
+        ("/data sets/scratch-2/run", "nfs4"),
+        ("/home/me", "fuse.sshfs"),
+    ],
+)
+def test_a_folder_lies_on_the_deepest_mount_above_it_and_of_two_at_one_place_on_the_later(folder, kind):
+    assert file_systems.type_of(pathlib.Path(folder), MOUNTS) == kind
+    assert (kind in file_systems.LOCAL) == (kind in ("ext4", "xfs"))
+
+
+def test_where_nothing_is_known_of_mounts_no_folder_is_local(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_systems, "_MOUNTS", tmp_path / "none")
+    assert not file_systems.is_local(tmp_path)
+
+
+def test_nothing_is_written_through_a_link_that_is_called_lock(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "run" / "lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"lock is a link, to which nothing is written; remove it"):
+        RunLock(tmp_path / "run").acquire()
+    (tmp_path / "run" / "lock").unlink()
+    (tmp_path / "run" / "lock").hardlink_to(tmp_path / "mine")
+    RunLock(tmp_path / "run").acquire()
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_copys_lock_is_nobodys(tmp_path):
@@ -177,7 +227,16 @@ def test_without_system_locks_a_claim_that_was_left_behind_is_named(tmp_path, no
         RunLock(tmp_path).acquire()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": 1}', b"\xff" * 10_000])
+#: Also what Python's own reader takes, or fails at in other ways.
+HOSTILE = {"host": "x" * 300, "pid": 7, "started": None, "inode": 3}
+DAMAGED = [
+    *(b"", b"{", b"[]", b'{"host": 1}', b"\xff" * 10_000, b"[" * 4000),
+    b'{"host": "h", "pid": Infinity, "started": null, "inode": 3}',
+    *(json.dumps(HOSTILE | changed).encode() for changed in ({}, {"host": "a\nb"}, {"host": "h", "pid": 10**3000})),
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_lock_that_nobody_has_is_no_obstacle(content, tmp_path):
     (tmp_path / "lock").write_bytes(content)
     mine = RunLock(tmp_path)

@@ -35,7 +35,7 @@ from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
-from rpax.runs.lock import RunLock
+from rpax.runs.lock import RunLock, is_lock_file
 from rpax.runs.writing import Unwritable, write_text
 from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
 
@@ -75,7 +75,8 @@ class RunDirectory:
     def create(cls, path: str | os.PathLike[str], config: TrainConfig, objective: Objective) -> "RunDirectory":
         """A new run directory with configuration, objective and versions, locked for this process.
 
-        What a process left behind that was killed while it made one is gone on with.
+        What a process left behind that was killed while it made one is gone on with. It is known by
+        ``config.yaml.part``, which is there from before the first other file until the directory is made.
 
         Raises:
             InputError: something is there already, or the place cannot be written.
@@ -89,10 +90,7 @@ class RunDirectory:
             run.lock.acquire()
             # Another process may have begun it in between.
             run._refuse_what_is_there()
-            save_objective(objective, run.objective)
-            run.write_json(run.versions, _versions())
-            # Last: it makes the folder a run directory, which can be gone on with.
-            run.write_config(config)
+            run._write_beginning(config, objective)
         except (OSError, Unwritable) as error:
             run.lock.release()
             remove_empty(run._made)
@@ -103,6 +101,19 @@ class RunDirectory:
             raise
         return run
 
+    def _write_beginning(self, config: TrainConfig, objective: Objective) -> None:
+        try:
+            self._begun.touch()
+            save_objective(objective, self.objective)
+            self.write_json(self.versions, _versions())
+            # Last: it makes the folder a run directory, which can be gone on with.
+            self.write_config(config)
+        except BaseException:
+            for file in (self.objective, self.versions, self._begun):
+                with contextlib.suppress(OSError):
+                    file.unlink()
+            raise
+
     def _refuse_what_is_there(self) -> None:
         if self.path.exists() and (not self.path.is_dir() or self._holds_something()):
             raise InputError(
@@ -110,10 +121,19 @@ class RunDirectory:
             )
 
     def _holds_something(self) -> bool:
-        """Whether there is more in the folder than :meth:`create` writes before the configuration."""
-        begun = {self.lock.file.name, *(name for f in (self.objective, self.versions, self.config) for name in _of(f))}
-        begun.remove(self.config.name)
-        return any(entry.name not in begun for entry in self.path.iterdir())
+        """Whether there is something in the folder that no :meth:`create` left behind that was killed."""
+        there = {entry.name for entry in self.path.iterdir()}
+        if self.lock.file.name in there and not is_lock_file(self.lock.file):
+            return True
+        ours = {self.lock.file.name, self._begun.name}
+        if self._begun.name in there:
+            ours |= {name for file in (self.objective, self.versions) for name in (file.name, f"{file.name}.part")}
+        return not there <= ours
+
+    @property
+    def _begun(self) -> pathlib.Path:
+        """What the configuration is called while it is written."""
+        return self.config.with_name(f"{self.config.name}.part")
 
     def check_there(self) -> None:
         """Before something is written that would make the folder anew.
@@ -242,11 +262,6 @@ class RunDirectory:
     def write_json(self, path: pathlib.Path, content: Any) -> None:
         """Write a JSON document."""
         write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def _of(file: pathlib.Path) -> tuple[str, str]:
-    """The names of a file, and of what it is while it is written."""
-    return file.name, f"{file.name}.part"
 
 
 def _versions() -> dict[str, str]:

@@ -6,8 +6,9 @@ of several that try at once exactly one succeeds. What is promised where:
 
 - Linux and macOS, local disks: the above, also between containers.
 - Windows: the same through ``msvcrt``; not tested here.
-- Network file systems that pass locks on (NFS, SMB): the same. A file that names another host is refused all the same,
-  since not all do: whoever knows that the process is gone removes the file.
+- Network file systems that pass locks on (NFS, SMB), and all that are not known to be local: the same. A file that
+  names another host is refused all the same, since not all do: whoever knows that the process is gone removes the file.
+  On disks of this computer it is not, as containers come back under another name.
 - File systems without locks (``flock`` fails, as on some Lustre mounts): a process on the same host counts as gone if
   none of its number and start time runs. Who claims the file is alone through ``lock.claim``, made exclusively; a
   process that dies in this instant leaves it behind, and its removal is asked for.
@@ -21,6 +22,7 @@ import json
 import os
 import pathlib
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -28,11 +30,16 @@ import weakref
 from typing import NamedTuple
 
 from rpax.errors import InputError
+from rpax.runs.file_systems import is_local
 from rpax.runs.writing import writing
+from rpax.untrusted import NotStrictJSON, check_keys, parse_json
 
 _MOST_BYTES = 4096
+#: Characters of a host's name, and numbers of processes.
+_MOST_HOST, _MOST_PID = 255, 2**31
 #: Which byte Windows locks, beyond all that is read.
 _FAR = 1 << 20
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _held: "weakref.WeakSet[RunLock]" = weakref.WeakSet()
 
@@ -98,12 +105,18 @@ class RunLock:
     def _open(self) -> tuple[int, bool]:
         """The file, never one that its owner removes meanwhile, and whether the system locked it."""
         while True:
-            descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o644)
+            # A link may lead to anything, which would be overwritten.
+            if self.file.is_symlink():
+                raise InputError(f"lock {self.file} is a link, to which nothing is written; remove it")
+            descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
             try:
                 locked = _lock(descriptor)
                 if locked is False:
                     raise self._taken(_patiently_read(descriptor))
-                if _is_at(descriptor, self.file):
+                if os.fstat(descriptor).st_nlink > 1 and _is_at(descriptor, self.file):
+                    # It is also somebody else's, under another name.
+                    self.file.unlink()
+                elif _is_at(descriptor, self.file):
                     return descriptor, bool(locked)
             except BaseException:
                 os.close(descriptor)
@@ -113,7 +126,8 @@ class RunLock:
     def _claim(self, descriptor: int, by_system: bool) -> None:
         """Write our name into a file whose owner is gone."""
         if by_system:
-            self._refuse_other_host(_read(descriptor))
+            if not is_local(self.folder):
+                self._refuse_other_host(_read(descriptor))
             _write(descriptor)
             return
         claim = self.file.with_name("lock.claim")
@@ -148,6 +162,17 @@ def release_all() -> None:
     """Give every lock of this process back, before it ends without ceremony."""
     for lock in list(_held):
         lock.release()
+
+
+def is_lock_file(file: pathlib.Path) -> bool:
+    """Whether a file is one that :class:`RunLock` wrote, or was about to write; no link is."""
+    try:
+        found = file.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+            return False
+        return found.st_size == 0 or _parse(file.read_bytes()) is not None
+    except OSError:
+        return False
 
 
 def process_started(pid: int) -> str | None:
@@ -219,12 +244,19 @@ def _patiently_read(descriptor: int) -> Owner | None:
 def _read(descriptor: int) -> Owner | None:
     """Whom the file names; ``None`` for nobody, and in a copy."""
     os.lseek(descriptor, 0, os.SEEK_SET)
+    owner = _parse(os.read(descriptor, _MOST_BYTES))
+    return owner if owner is not None and owner.inode == os.fstat(descriptor).st_ino else None
+
+
+def _parse(content: bytes) -> Owner | None:
+    """What a lock file says; ``None`` where it is damaged."""
+    kinds = {"host": str, "pid": int, "started": (str, type(None)), "inode": int}
     try:
-        content = json.loads(os.read(descriptor, _MOST_BYTES))
-        owner = Owner(str(content["host"]), int(content["pid"]), content["started"], int(content["inode"]))
-    except (ValueError, KeyError, TypeError):
+        owner = Owner(**check_keys(parse_json(content), kinds))
+    except NotStrictJSON:
         return None
-    return owner if owner.inode == os.fstat(descriptor).st_ino else None
+    sound = owner.host.isprintable() and len(owner.host) <= _MOST_HOST and 0 < owner.pid <= _MOST_PID
+    return owner if sound else None
 
 
 def _write(descriptor: int) -> None:
