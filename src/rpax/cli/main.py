@@ -1,6 +1,5 @@
 """Entry point: finds the verb, runs it, and turns what goes wrong into one line and an exit status."""
 
-import contextlib
 import gc
 import importlib
 import os
@@ -8,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rpax._version import __version__
+from rpax.cli.output import say
 from rpax.errors import InputError, NonFiniteError, suggestion
 from rpax.runs.interruption import INTERRUPTED, end_on_signals
 
@@ -55,18 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(importlib.import_module(f"rpax.cli.{verb.replace('-', '_')}").Command, verb, arguments[1:])
         return command.run()
     except InputError as error:
-        print(f"rpax: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"rpax: {' '.join(str(error).split())}")
         return WRONG_INPUT
     except KeyboardInterrupt:
-        # Ctrl-C also ends what reads our output, as in `rpax train … 2>&1 | tee log`.
-        with contextlib.suppress(OSError):
-            print("rpax: interrupted", file=sys.stderr, flush=True)
+        say("rpax: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return DONE
     except NonFiniteError as error:
-        print(f"rpax: {error}", file=sys.stderr)
+        say(f"rpax: {error}")
         return NON_FINITE
     except OSError as error:
         from rpax.runs.writing import of_disk
@@ -74,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unwritable = of_disk(error)
         if unwritable is None:
             raise
-        print(f"rpax: {unwritable}", file=sys.stderr)
+        say(f"rpax: {unwritable}")
         return WRONG_INPUT
     except (RuntimeError, MemoryError) as error:
         lacking = _lacking_memory(error)
         if lacking is None:
             raise
-        print(f"rpax: not enough memory ({lacking}); lower --envs, --steps or --seeds", file=sys.stderr)
+        say(f"rpax: not enough memory ({lacking}); lower --envs, --steps or --seeds")
         return WRONG_INPUT
 
 

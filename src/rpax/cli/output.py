@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rpax.evaluation.matches import Estimate
@@ -26,9 +26,37 @@ def print_json(document: Any) -> None:
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """A line on stderr."""
+    """A line on stderr, if anybody reads it: a closed pipe or a lost terminal ends nothing."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        # ValueError where it was closed in this process.
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
+
+
+class Unheard:
+    """Writes on to another file as long as that works, then nowhere.
+
+    Args:
+        file: the other one.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write, or do not."""
+        with contextlib.suppress(OSError, ValueError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do not."""
+        with contextlib.suppress(OSError, ValueError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the other one's."""
+        return getattr(self._file, name)
 
 
 @contextlib.contextmanager
@@ -48,7 +76,12 @@ def progress_bar(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, TextColumn("{task.fields[latest]}"), console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        *columns,
+        TextColumn("{task.fields[latest]}"),
+        console=Console(file=cast("IO[str]", Unheard(sys.stderr))),
+        transient=True,
+    ) as bar:
         task = bar.add_task(f"{description}: {first}", total=None, latest="")
         started = time.monotonic()
 
