@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 import rpax
+import rpax.schemes
 from rpax.errors import InputError
+from rpax.runs.directory import RunDirectory
+from rpax.runs.prepare import prepare
+from rpax.runs.run import config_of
 
 SETTINGS = {"exact": True, "updates": 12, "environment": "matrix/figure-2"}
 
@@ -153,3 +157,34 @@ def test_an_environment_may_come_as_an_object():
 def test_what_a_scheme_does_not_take_is_refused(settings, complaint):
     with pytest.raises(InputError, match=complaint):
         train("fcp", population=2, **settings)
+
+
+def test_an_objective_of_ones_own_that_is_called_like_a_scheme_goes_on_as_what_it_is(tmp_path):
+    file = tmp_path / "mine.yaml"
+    edges = "[{learner: victim, beneficiary: victim, partner: victim}]"
+    file.write_text(f"name: fcp\nagents: {{victim: base}}\nedges: {edges}\n")
+    settings = {"exact": True, "log_every": 1, "out": tmp_path / "run"}
+    assert rpax.train(str(file), "matrix/figure-2", updates=3, minutes=1e-9, **settings).status == "out of time"
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    resumed = rpax.resume(tmp_path / "run")
+    assert (resumed.status, resumed.update) == ("finished", 3)
+    assert not (tmp_path / "run" / "scheme.json").exists()
+
+
+def test_a_stage_that_cannot_be_begun_is_not_locked_any_more(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise InputError("no partner")
+
+    monkeypatch.setattr("rpax.schemes.session.Session.begin", fail)
+    with pytest.raises(InputError, match="no partner") as kept:
+        rpax.schemes.begin(*scheme_of("fcp", tmp_path / "run"), environment="matrix/figure-2", fixed={})
+    assert kept.tb is not None, "what failed is not forgotten yet"
+    lock = RunDirectory(tmp_path / "run" / "pool").lock
+    lock.acquire()
+    lock.release()
+
+
+def scheme_of(name, out):
+    """What a scheme is begun with."""
+    config, objective = prepare(config_of(name, "matrix/figure-2", {"exact": True, "updates": 2, "population": 2}))
+    return config, objective, RunDirectory.create(out, config, objective)

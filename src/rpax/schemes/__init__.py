@@ -71,10 +71,15 @@ def _write_scheme(scheme: Scheme, objective: Objective, directory: RunDirectory)
     directory.write_json(directory.scheme, {"scheme": objective.name, "stages": stages})
 
 
-def _is_begun_scheme(objective: Objective, above: RunDirectory) -> bool:
-    """Whether a process was killed before it wrote down what the stages are; stages of a scheme are none."""
+def _is_begun_scheme(config: TrainConfig, objective: Objective, directory: RunDirectory, above: RunDirectory) -> bool:
+    """Whether a process was killed before it wrote down what the stages are; stages of a scheme are none.
+
+    Nor is an objective of one's own that only has the name of a scheme: what it was read from is the algorithm.
+    """
     stage_of_comedi = objective.name == "comedi" and bool(objective.fixed)
-    return objective.name in SCHEMES and above.read_scheme()["scheme"] is None and not stage_of_comedi
+    named = objective.name in SCHEMES and config.algorithm in SCHEMES
+    trained = directory.checkpoints.exists()
+    return named and not trained and above.read_scheme()["scheme"] is None and not stage_of_comedi
 
 
 def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *, extended: bool) -> Training | None:
@@ -91,7 +96,7 @@ def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *,
             stage from which others take their partners.
     """
     above = RunDirectory(pathlib.Path(directory.path).resolve().parent)
-    if directory.scheme.is_file() or _is_begun_scheme(objective, above):
+    if directory.scheme.is_file() or _is_begun_scheme(config, objective, directory, above):
         if extended:
             stand_alone = objective.name == _SWEEP
             remedy = "give --until for one of its folders" if stand_alone else "train it anew with --updates"

@@ -104,15 +104,21 @@ class SchemeSession:
         """The session of a stage: from its last checkpoint, or from its beginning."""
         partners = _stacked(self.scheme.partners(stage, finished, self._game))
         directory = self._directory_of(stage)
-        if directory is not None:
-            directory.lock.acquire()
-        if directory is not None and list_checkpoints(directory.checkpoints):
-            session = Session.go_on(stage.config, stage.objective, directory, partners)
-        else:
-            session = Session.begin(
-                stage.config, stage.objective, directory, environment=self.environment, fixed={}, partners=partners
-            )
-        session.between = self.scheme.between(stage, finished, session)
+        try:
+            if directory is not None:
+                directory.lock.acquire()
+            if directory is not None and list_checkpoints(directory.checkpoints):
+                session = Session.go_on(stage.config, stage.objective, directory, partners)
+            else:
+                session = Session.begin(
+                    stage.config, stage.objective, directory, environment=self.environment, fixed={}, partners=partners
+                )
+            session.between = self.scheme.between(stage, finished, session)
+        except BaseException:
+            # The scheme's own is given back by whoever took it.
+            if directory is not None and directory is not self.directory:
+                directory.lock.release()
+            raise
         return session
 
     def _directory_of(self, stage: Stage) -> RunDirectory | None:
