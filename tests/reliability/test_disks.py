@@ -170,6 +170,30 @@ def test_whatever_cannot_be_written_is_named_with_cause_and_remedy(what, number,
     assert not (run / "lock").exists()
 
 
+def test_gaps_that_cannot_be_written_down_are_printed_all_the_same(finished_run, tmp_path, capsys, monkeypatch):
+    run = shutil.copytree(finished_run, tmp_path / "run", ignore=shutil.ignore_patterns("certificates.json"))
+    assert main(["certify", str(run), "--agent", "victim"]) == 0
+    printed = capsys.readouterr().out
+
+    def refuse(path: pathlib.Path, text: str) -> None:
+        raise Unwritable(path, errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("rpax.runs.directory.write_text", refuse)
+    assert main(["certify", str(run)]) == 0
+    output, complaint = capsys.readouterr()
+    assert {*printed.splitlines()} <= {*output.splitlines()}
+    assert "certificates.json could not be written (Read-only file system)" in one_line(complaint)
+    assert not (run / "certificates.json").exists()
+
+
+def test_what_is_written_for_a_moment_is_written_through_no_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "file.json.part").symlink_to(tmp_path / "mine")
+    write_text(tmp_path / "file.json", "new")
+    assert (tmp_path / "file.json").read_text() == "new"
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 def test_a_policy_file_that_the_library_cannot_write_is_told_by_what_the_system_says(tmp_path):
     from safetensors import SafetensorError
 

@@ -10,7 +10,7 @@ import tyro
 from rpax.cli.output import estimate_text, print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from rpax.runs.certify import ExactCertificate, TrainedCertificate
+    from rpax.runs.certify import Certification, ExactCertificate, TrainedCertificate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +65,8 @@ class Command:
     def run(self) -> int:
         """Certify."""
         from rpax.runs.certify import CAVEAT, ExactCertificate, certify
-        from rpax.runs.directory import RunDirectory
         from rpax.runs.run import load
 
-        directory = RunDirectory(self.run_dir)
         found = certify(
             load(self.run_dir),
             method=self.method,
@@ -82,17 +80,28 @@ class Command:
             seed=self.seed,
             phase=functools.partial(progress_bar, quiet=self.quiet),
         )
-        if self.agent is None and self.run_seed is None:
-            # Of all agents, for `rpax report`.
-            directory.write_json(directory.path / "certificates.json", found.to_dict())
         if self.json:
             print_json({"run_dir": str(self.run_dir), **found.to_dict()})
-            return 0
-        for entry in found.certificates:
-            self._print_exact(entry) if isinstance(entry, ExactCertificate) else self._print_trained(entry)
-        if found.method == "trained":
-            say(CAVEAT, quiet=self.quiet)
+        else:
+            for entry in found.certificates:
+                self._print_exact(entry) if isinstance(entry, ExactCertificate) else self._print_trained(entry)
+            if found.method == "trained":
+                say(CAVEAT, quiet=self.quiet)
+        if self.agent is None and self.run_seed is None:
+            self._keep(found)
         return 0
+
+    def _keep(self, found: "Certification") -> None:
+        """Write certificates of all agents for `rpax report`; what they say is printed by now."""
+        from rpax.runs.directory import RunDirectory
+        from rpax.runs.writing import Unwritable
+
+        directory = RunDirectory(self.run_dir)
+        file = directory.path / "certificates.json"
+        try:
+            directory.write_json(file, found.to_dict())
+        except Unwritable as error:
+            say(f"rpax: {file} could not be written ({error.reason}), so `rpax report` does not show these gaps")
 
     def _print_exact(self, entry: "ExactCertificate") -> None:
         print(f"seed {entry.seed}  {entry.agent}  seat {entry.seat}  gap {entry.gap!r}")

@@ -80,6 +80,9 @@ def write_whole(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> 
     temporary = path.with_name(path.name + ".part")
     with writing(path):
         try:
+            # It may lead anywhere.
+            if temporary.is_symlink():
+                temporary.unlink()
             write(temporary)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
