@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pathlib
 from typing import Any
 
 import jax
@@ -14,9 +15,12 @@ import rpax
 from rpax.cli.main import main
 from rpax.errors import NonFiniteError
 from rpax.runs.checkpoint import list_checkpoints, read_arrays
+from rpax.runs.directory import RunDirectory
+from rpax.runs.failure import told
 from rpax.runs.prepare import prepare
 from rpax.runs.run import config_of
 from rpax.runs.warnings import Warnings
+from rpax.runs.writing import Unwritable
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer
 
@@ -117,9 +121,9 @@ def test_stop_says_which_term_of_which_agent_of_which_seed_and_skip_goes_on_from
 
     # The same chance fails again.
     assert main(["resume", str(run)]) == 3
-    told = capsys.readouterr().err
-    assert f"became non-finite in updates {first} to {first}" in told
-    assert "--on-nonfinite skip" in told
+    complaint = capsys.readouterr().err
+    assert f"became non-finite in updates {first} to {first}" in complaint
+    assert "--on-nonfinite skip" in complaint
     with caplog.at_level(logging.WARNING):
         assert main(["resume", str(run), "--on-nonfinite", "skip", "--quiet"]) == 0
     assert caplog.text.count("updates are left out as they were not finite; the metrics count them") == 1
@@ -129,6 +133,45 @@ def test_stop_says_which_term_of_which_agent_of_which_seed_and_skip_goes_on_from
     assert by_update[first] == 1
     assert (list(by_update), by_update.get(first - 1)) == ([*range(1, 13)], None)
     assert not (run / "failure.json").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b'{"found": [], "first_update": Infinity, "last_update": 2}',
+        b'{"found": [7], "first_update": 1, "last_update": 2}',
+        b'{"found": [{"agent": "victim", "seed": NaN, "terms": []}], "first_update": 1, "last_update": 2}',
+    ],
+)
+def test_a_failure_that_was_written_down_and_damaged_says_nothing(content, tmp_path):
+    (tmp_path / "failure.json").write_bytes(content)
+    assert told(tmp_path / "failure.json") is None
+
+
+def test_what_a_failures_file_says_is_one_short_line(tmp_path):
+    found = [{"agent": "a\n\x1b[2J" * 500, "seed": 3, "terms": ["x" * 1000] * 20}] * 20
+    about = {"found": found, "first_update": 1, "last_update": 10**3000}
+    (tmp_path / "failure.json").write_text(json.dumps(about))
+    line = told(tmp_path / "failure.json")
+    assert line is not None
+    assert line.isprintable()
+    assert len(line) < 3000
+
+
+def test_that_a_failure_cannot_be_written_down_does_not_hide_it(tmp_path, monkeypatch):
+    def refuse(directory: RunDirectory, path: pathlib.Path, content: object) -> None:
+        if path.name == "failure.json":
+            raise Unwritable(path, 28, "No space left on device")
+
+    monkeypatch.setattr(RunDirectory, "write_json", refuse)
+    with pytest.raises(NonFiniteError, match="not finite after updates"):
+        rpax.train(
+            "sp", "matrix/custom", payoffs=[[1e300, 0], [0, 1e300]], exact=True, base_rate=1e10, updates=2,
+            out=tmp_path / "run",
+        )  # fmt: skip
 
 
 def test_a_failure_in_the_making_is_told_once_while_the_run_goes_on(caplog):

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
 from rpax.runs.directory import RunDirectory
-from rpax.runs.interruption import interruptions
+from rpax.runs.interruption import _Watch, interruptions
 from rpax.runs.session import Session
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -141,6 +142,67 @@ def test_the_first_signal_asks_to_stop_the_second_stops_and_the_handlers_are_giv
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def stop_at(number: int):
+    """Progress that asks to stop, as a signal would, at an update."""
+
+    def progress(update: int, until: int, rows: object) -> None:
+        if update == number:
+            signal.raise_signal(signal.SIGINT)
+
+    return progress
+
+
+def test_interrupted_in_its_last_update_a_run_is_evaluated_when_it_is_resumed(finished_run, tmp_path):
+    settings = {"exact": True, "seeds": 2, "updates": 4}
+    with pytest.raises(KeyboardInterrupt):
+        rpax.train("at-rpg", "matrix/figure-2", **settings, out=tmp_path / "run", progress=stop_at(4))
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert (rpax.load(tmp_path / "run").status, rpax.load(tmp_path / "run").update) == ("unfinished", 4)
+    rpax.resume(tmp_path / "run")
+    assert_same_outcome(tmp_path / "run", finished_run)
+
+
+def test_an_interrupted_extension_leaves_results_and_policies_of_the_finished_run(finished_run, tmp_path):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (run / "results.json", *run.rglob("policies/*/*"))}
+    with pytest.raises(KeyboardInterrupt):
+        rpax.resume(run, until=6, progress=stop_at(5))
+    assert {path: path.read_bytes() for path in before} == before
+    assert (run / "checkpoints" / "update-000000005").is_dir()
+    assert (rpax.load(run).status, rpax.load(run).update) == ("finished", 4)
+    assert rpax.resume(run).update == 6
+
+
+def test_where_nothing_is_saved_a_signal_loses_nothing():
+    seen = []
+
+    def look(update: int, until: int, rows: object) -> None:
+        seen.append(_Watch.loop is not None and _Watch.loop.unsaved)
+
+    settings: dict[str, Any] = {"exact": True, "updates": 1, "progress": look}
+    _Watch.thread = threading.current_thread()
+    try:
+        rpax.train("sp", "matrix/figure-2", **settings)
+    finally:
+        _Watch.thread = None
+    assert seen == [False]
+
+
+def test_where_something_else_fails_what_was_trained_is_saved_first(tmp_path):
+    settings = {"exact": True, "updates": 5, "log_every": 1}
+    rpax.train("sp", "matrix/figure-2", **settings, out=tmp_path / "whole")
+
+    def fail(update: int, until: int, rows: object) -> None:
+        if update == 3:
+            raise LookupError("nobody listens")
+
+    with pytest.raises(LookupError, match="nobody listens"):
+        rpax.train("sp", "matrix/figure-2", **settings, out=tmp_path / "run", progress=fail)
+    assert (rpax.load(tmp_path / "run").status, rpax.load(tmp_path / "run").update) == ("unfinished", 3)
+    rpax.resume(tmp_path / "run")
+    assert_same_outcome(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_session_that_goes_on_starts_where_the_checkpoint_is(finished_run, tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import json
+import pathlib
 import sys
 import types
 from typing import Any
@@ -48,6 +49,102 @@ def test_lines_beyond_where_a_run_goes_on_and_a_line_that_was_cut_off_are_droppe
     sink.write(ROW | {"update": 30})
     sink.close()
     assert [(row["update"], row["seed"]) for row in read_rows(path)] == [(1, 0), (1, 1), (2, 0), (2, 1), (30, 7)]
+
+
+def lines_of(*updates: int) -> list[bytes]:
+    return [json.dumps(ROW | {"update": update, "seed": 0}).encode() + b"\n" for update in updates]
+
+
+def write_damaged(path: pathlib.Path, damage: bytes) -> tuple[int, bytes]:
+    """Lines of updates 1 to 5, the third of them damaged; how long those up to 4 were, and those that are sound."""
+    lines = lines_of(1, 2, 3, 4, 5)
+    length = sum(map(len, lines[:4]))
+    path.write_bytes(b"".join([*lines[:2], damage.ljust(len(lines[2]) - 1)[: len(lines[2]) - 1] + b"\n", *lines[3:]]))
+    assert path.stat().st_size == length + len(lines[4])
+    return length, b"".join([lines[0], lines[1], lines[3]])
+
+
+DAMAGE = [
+    b"{",
+    b"\xff\xfe",
+    b"\0",
+    b"[" * 5000,
+    b'{"update": Infinity, "seed": 0}',
+    b'{"update": 9, "seed": 0}',
+    b"[3, 0]",
+    b'{"update": "3", "seed": 0}',
+]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
+def test_a_damaged_line_costs_no_other_line_and_the_file_as_it_was_is_kept(damage, known, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    length, sound = write_damaged(path, damage)
+    before = path.read_bytes()
+    if not known and b": 9" in damage:
+        pytest.skip("without the length, a line of a later update ends what is kept")
+    sink = JsonLines(path, 4, length if known else None)
+    assert sink.note is not None
+    assert f"kept as {path}.damaged" in sink.note
+    assert path.with_name("metrics.jsonl.damaged").read_bytes() == before
+    assert path.read_bytes() == sound
+    sink.write(ROW | {"update": 5, "seed": 0})
+    sink.close()
+    assert path.read_bytes() == sound + lines_of(5)[0]
+    # Killed before the next checkpoint, it goes on from the same one.
+    again = JsonLines(path, 4, length)
+    again.close()
+    assert again.note is None
+    assert path.read_bytes() == sound
+
+
+def test_lines_are_cut_where_they_ended_when_the_update_was_saved(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = lines_of(1, 2, 2)
+    path.write_bytes(b"".join(lines))
+    JsonLines(path, 2, len(lines[0] + lines[1])).close()
+    assert path.read_bytes() == lines[0] + lines[1]
+
+
+def test_the_last_saved_line_that_is_damaged_is_told_too(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = lines_of(1, 2)
+    path.write_bytes(lines[0] + b"x" * len(lines[1]))
+    sink = JsonLines(path, 2, len(lines[0] + lines[1]))
+    sink.close()
+    assert sink.note is not None
+    assert path.read_bytes() == lines[0]
+
+
+def test_a_second_damage_keeps_what_was_kept_of_the_first(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for damage in (b"{", b"["):
+        write_damaged(path, damage)
+        JsonLines(path, 4).close()
+    assert path.with_name("metrics.jsonl.damaged").read_bytes().splitlines()[2].strip() == b"{"
+    assert path.with_name("metrics.jsonl.damaged1").read_bytes().splitlines()[2].strip() == b"["
+
+
+def test_readers_leave_damaged_lines_out(tmp_path):
+    write_damaged(tmp_path / "metrics.jsonl", b"[" * 5000)
+    assert [row["update"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2, 4, 5]
+
+
+def test_nothing_is_written_or_cut_through_a_link(tmp_path):
+    mine, path = tmp_path / "mine", tmp_path / "metrics.jsonl"
+    content = b"".join(lines_of(1, 2))
+    mine.write_bytes(content)
+    path.symlink_to(mine)
+    with pytest.raises(InputError, match=r"metrics\.jsonl is a link or no file, to which nothing is written"):
+        JsonLines(path, 1)
+    path.unlink()
+    path.hardlink_to(mine)
+    sink = JsonLines(path, 1)
+    sink.write(ROW | {"update": 3, "seed": 0})
+    sink.close()
+    assert path.read_bytes() == b"".join(lines_of(1, 3))
+    assert mine.read_bytes() == content
 
 
 def test_there_are_no_rows_where_there_is_no_file(tmp_path):

@@ -1,19 +1,21 @@
 """What became non-finite: which agent's which term, of which seed, in which updates. Imported without JAX."""
 
-import json
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rpax.errors import NonFiniteError
+from rpax.errors import InputError, NonFiniteError, shown
+from rpax.untrusted import NotStrictJSON, check_keys, read_json
 
 if TYPE_CHECKING:
     from rpax.training.problem import TrainState
     from rpax.training.trainer import Report
 
-_MOST_NAMED = 6
+_MOST_NAMED, _MOST_TERMS = 6, 4
+#: Of a file that says so.
+_MOST_BYTES = 10**6
 _ADVICE = "lower the learning rates or add a gradient limit, and see that rewards and observations are finite"
 
 
@@ -67,13 +69,24 @@ def check_finite(state: "TrainState", report: "Report", seeds: Sequence[int], up
 def told(file: pathlib.Path) -> str | None:
     """What a run directory's ``failure.json`` says, in a line; ``None`` if there is none that can be read."""
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-        found = [NonFinite(str(it["agent"]), int(it["seed"]), tuple(map(str, it["terms"]))) for it in about["found"]]
-        updates = f"{int(about['first_update'])} to {int(about['last_update'])}"
-    except (OSError, ValueError, KeyError, TypeError):
+        about = read_json(file, "remove it", _MOST_BYTES)
+        its = {"status": str, "message": str, "last_checkpoint": (int, type(None))}
+        check_keys(about, its | {"found": list, "first_update": int, "last_update": int}, its)
+        found = [check_keys(it, {"agent": str, "seed": int, "terms": list}) for it in about["found"]]
+    except (InputError, NotStrictJSON):
         return None
-    named = ", ".join(map(str, found[:_MOST_NAMED]))
+    parts = [
+        NonFinite(_plain(it["agent"]), it["seed"], tuple(map(_plain, it["terms"][:_MOST_TERMS])))
+        for it in found[:_MOST_NAMED]
+    ]
+    updates = f"{_plain(about['first_update'])} to {_plain(about['last_update'])}"
+    named = ", ".join(map(str, parts))
     return f"it stopped as {named} became non-finite in updates {updates}; --on-nonfinite skip leaves such updates out"
+
+
+def _plain(value: object) -> str:
+    """What a file says, in one line, cut short, and without quotes."""
+    return shown(value).strip("'")
 
 
 def _terms(state: "TrainState", report: "Report", agent: str, index: int) -> tuple[str, ...]:

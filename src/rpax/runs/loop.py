@@ -1,5 +1,6 @@
 """The training loop around the compiled chunks: metrics, checkpoints, time limit, interruption, guards."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -9,11 +10,13 @@ import jax
 import numpy as np
 
 from rpax.environments.tabular_game import TabularGame
+from rpax.errors import InputError, NonFiniteError
 from rpax.objectives.plan import Pairing, distinct
 from rpax.policies.external import asking
 from rpax.runs.failure import check_finite
 from rpax.runs.interruption import Interruption, interruptions
 from rpax.runs.sinks import Row, Sink
+from rpax.runs.writing import Unwritable
 from rpax.training.problem import Problem, TrainState
 from rpax.training.trainer import Report, Trainer
 
@@ -101,6 +104,8 @@ class Loop:
     between: Between | None = None
     warn: Callable[[Sequence[Row]], None] = lambda rows: None
     history: ThinnedRows = dataclasses.field(init=False)
+    #: Whether the state is that of ``update``, finite, and its lines of metrics are written.
+    _is_whole: bool = dataclasses.field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.history = ThinnedRows(self.log_every)
@@ -108,27 +113,41 @@ class Loop:
     def run(self) -> Reason:
         """Train until done, out of time or interrupted; the state is then saved.
 
+        It is saved as well where something fails that has nothing to do with it, like ``on_progress``.
+
         Raises:
             NonFiniteError: some agent's parameters or gradients, or the critics' loss, are not finite.
         """
-        out_of_time = False
         with interruptions() as interrupted:
-            time_passes = Stopwatch(self.clock)
-            if self.update == 0:
-                self._keep_snapshot()
-                self._save(interrupted)
-            if self.update < self.until:
-                self._prepare()
-            while self.update < self.until and not interrupted.is_set() and not out_of_time:
-                self._one_chunk(interrupted)
-                # Before any checkpoint, which so says that all snapshots up to it are there.
-                self._keep_snapshot()
-                time_passes.read()
-                out_of_time = self.minutes is not None and time_passes.total >= 60 * self.minutes
-                if time_passes.since_lap >= 60 * self.checkpoint_minutes:
-                    self._save(interrupted)
-                    time_passes.lap()
+            try:
+                return self._run(interrupted)
+            except (NonFiniteError, Unwritable, KeyboardInterrupt):
+                raise
+            except BaseException:
+                # What failed is told, not what comes of it.
+                with contextlib.suppress(InputError, OSError):
+                    if self._is_whole:
+                        self._keep_snapshot()
+                        self._save(interrupted)
+                raise
+
+    def _run(self, interrupted: Interruption) -> Reason:
+        out_of_time, time_passes = False, Stopwatch(self.clock)
+        if self.update == 0:
+            self._keep_snapshot()
             self._save(interrupted)
+        if self.update < self.until:
+            self._prepare()
+        while self.update < self.until and not interrupted.is_set() and not out_of_time:
+            self._one_chunk(interrupted)
+            # Before any checkpoint, which so says that all snapshots up to it are there.
+            self._keep_snapshot()
+            time_passes.read()
+            out_of_time = self.minutes is not None and time_passes.total >= 60 * self.minutes
+            if time_passes.since_lap >= 60 * self.checkpoint_minutes:
+                self._save(interrupted)
+                time_passes.lap()
+        self._save(interrupted)
         if interrupted.is_set():
             return "interrupted"
         return "out of time" if self.update < self.until else "finished"
@@ -141,9 +160,10 @@ class Loop:
     def _one_chunk(self, interrupted: Interruption) -> None:
         if self.between is not None:
             self.state = self.between(self.state, self.update)
-        interrupted.unsaved = True
+        interrupted.unsaved = self.checkpoint is not None
         next_line = (self.update // self.log_every + 1) * self.log_every
         following = min(self.until, next_line, *(update for update in self.snapshots if update > self.update))
+        self._is_whole = False
         with asking():
             self.state, report = self.trainer.advance(self.state, following - self.update)
             report = jax.device_get(report)
@@ -153,10 +173,13 @@ class Loop:
             metrics_row(self.trainer.problem, report, i, seed, following) for i, seed in enumerate(self.trainer.seeds)
         ]
         self.history.add(rows)
-        self.warn(rows)
-        for row in rows:
-            for sink in self.sinks:
+        for number, sink in enumerate(self.sinks):
+            # The first one keeps what a checkpoint counts on.
+            self._is_whole = number > 0
+            for row in rows:
                 sink.write(row)
+        self._is_whole = True
+        self.warn(rows)
         self.on_progress(self.update, rows)
 
     def _keep_snapshot(self) -> None:

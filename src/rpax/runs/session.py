@@ -1,6 +1,10 @@
 """One session of a run: build the problem, restore or start the state, loop, then write down what came out."""
 
+import contextlib
 import dataclasses
+import itertools
+import logging
+import operator
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -33,7 +37,7 @@ from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_ro
 from rpax.runs.snapshots import policy_file, snapshot_updates
 from rpax.runs.traced_programs import TracedPrograms
 from rpax.runs.warnings import Warnings
-from rpax.runs.writing import write_whole, writing
+from rpax.runs.writing import Unwritable, write_whole, writing
 from rpax.training.problem import Problem, TrainState
 from rpax.training.setup import begins_in_its_only_state, make_problem
 from rpax.training.trainer import Trainer, one_seed
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from rpax.policies.agent import AgentPolicy, Parameters
 
 
+_log = logging.getLogger(__name__)
 #: Agents that never learn and that each seed has its own of: their policy, and their parameters [seeds, …].
 Partners = Mapping[str, "tuple[AgentPolicy, Parameters]"]
 
@@ -51,7 +56,8 @@ class Session:
     """A run that is being trained in this process.
 
     ``changes`` says what is configured otherwise than before, a line each; ``between`` changes the state between chunks
-    of updates, see :class:`~rpax.runs.loop.Loop`.
+    of updates, see :class:`~rpax.runs.loop.Loop`; ``metrics_bytes`` is the length of the metrics up to ``update``,
+    where it is known.
     """
 
     config: TrainConfig
@@ -62,6 +68,7 @@ class Session:
     update: int
     changes: tuple[str, ...] = ()
     between: Between | None = None
+    metrics_bytes: int | None = None
 
     @classmethod
     def begin(
@@ -114,9 +121,10 @@ class Session:
         directory.lock.acquire()
         use_compilation_cache()
         checkpoints = list_checkpoints(directory.checkpoints)
-        changes = ()
+        changes, metrics_bytes = (), None
         if checkpoints:
             manifest = read_manifest(checkpoints[-1])
+            metrics_bytes = manifest.metrics_bytes
             changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
             changes += lost_metrics(manifest, directory.metrics)
         game = make_environment(config)
@@ -141,7 +149,8 @@ class Session:
         state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
-        return cls(config, objective, directory, trainer, trainer.place(state), update, changes)
+        state = trainer.place(state)
+        return cls(config, objective, directory, trainer, state, update, changes, metrics_bytes=metrics_bytes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -192,31 +201,45 @@ class Session:
         finally:
             for sink in sinks:
                 sink.close()
-        run = self._finish(loop, status)
-        if status == "interrupted":
-            raise KeyboardInterrupt
-        return run
+        if status != "interrupted":
+            return self._finish(loop, status)
+        # What is only to be evaluated is left as it is, and so is what an extension of a finished run has to show.
+        if loop.update < until and not self._was_finished():
+            self._finish(loop, status)
+        raise KeyboardInterrupt
+
+    def _was_finished(self) -> bool:
+        """Whether there are results of a run that was finished, at an earlier update than the last one now."""
+        with contextlib.suppress(InputError):
+            results = None if self.directory is None else self.directory.read_results()
+            return results is not None and results["status"] == "finished"
+        return False
 
     def _write_failure(self, error: NonFiniteError) -> None:
         """Keep what became non-finite beside the last good checkpoint."""
         if self.directory is not None:
             updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(self.directory.checkpoints)]
             about = {**error.about, "last_checkpoint": max(updates, default=None), "message": str(error)}
-            self.directory.write_json(self.directory.failure, about)
+            # That it cannot be kept does not hide what happened.
+            with contextlib.suppress(Unwritable):
+                self.directory.write_json(self.directory.failure, about)
 
     def _sinks(self) -> list[Sink]:
         if self.directory is None:
             return []
         optional = make_sinks(self.config.sinks, self.directory.path, config_to_dict(self.config))
-        return [JsonLines(self.directory.metrics, resume_at=self.update), *optional]
+        lines = JsonLines(self.directory.metrics, self.update, self.metrics_bytes)
+        if lines.note:
+            _log.warning("rpax: %s", lines.note)
+        return [lines, *optional]
 
     def _history(self) -> ThinnedRows:
         """What was logged before this session, thinned."""
         history = ThinnedRows(self.config.log_every or 1)
         if self.directory is not None and self.update > 0:
-            rows, seeds = read_rows(self.directory.metrics), len(self.trainer.seeds)
-            for first in range(0, len(rows) - seeds + 1, seeds):
-                history.add(rows[first : first + seeds])
+            # Of some updates a seed's line may be lost.
+            for _, rows in itertools.groupby(read_rows(self.directory.metrics), operator.itemgetter("update")):
+                history.add(list(rows))
         return history
 
     def _save_checkpoint(self, state: TrainState, update: int) -> None:
@@ -366,6 +389,6 @@ def _shaping_history(problem: Problem, rows: list[dict[str, Any]]) -> dict[str, 
     """Manipulators' gradient norms and influence over the run so far, as far as they were measured."""
     kinds = ("manipulator_gradient_norm", "influence")
     return {
-        kind: {name: [row[kind][name] for row in rows if name in row[kind]] for name in problem.manipulators}
+        kind: {name: [row[kind][name] for row in rows if name in row.get(kind, ())] for name in problem.manipulators}
         for kind in kinds
     }

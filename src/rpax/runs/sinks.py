@@ -3,14 +3,17 @@
 import contextlib
 import errno
 import importlib
+import itertools
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from rpax.errors import InputError
-from rpax.runs.writing import writing
+from rpax.runs.writing import write_whole, writing
+from rpax.untrusted import NotStrictJSON, parse_json
 
 #: One line of metrics: ``update`` and ``seed``, and nested mappings of numbers.
 Row = Mapping[str, Any]
@@ -34,16 +37,44 @@ class Sink(Protocol):
 class JsonLines:
     """Appends to ``metrics.jsonl``, after cutting off what lies beyond the update a run goes on from.
 
+    Lines that are damaged are taken out; the file as it was then stays as ``metrics.jsonl.damaged``.
+
+    Args:
+        path: the file.
+        resume_at: the update that the run goes on from.
+        length: of the file, in bytes, when that update was saved; ``None`` where it is not known.
+
+    Attributes:
+        note: what a user should know of the file, in a line, or ``None``.
+
     Raises:
-        Unwritable: the file cannot be written, or has vanished.
+        InputError: the file is a link, or none.
+        Unwritable: it cannot be written, or has vanished.
     """
 
-    def __init__(self, path: pathlib.Path, resume_at: int) -> None:
-        self._path = path
+    def __init__(self, path: pathlib.Path, resume_at: int, length: int | None = None) -> None:
+        self._path, self.note = path, None
         with writing(path):
+            _refuse_links(path)
+            path.touch()
+            end, is_sound = _end_of_lines(path, resume_at, length)
+            if not is_sound:
+                self.note = self._keep_aside(resume_at, end)
+            elif path.stat().st_nlink > 1:
+                # It is also somebody else's, under another name.
+                write_whole(path, lambda temporary: shutil.copyfile(path, temporary))
             self._file = path.open("ab")
-            # In place, so that it needs no room and no line changes.
-            self._file.truncate(_end_of_lines(path, resume_at))
+            if is_sound:
+                # In place, so that it needs no room and no line changes.
+                self._file.truncate(end)
+
+    def _keep_aside(self, resume_at: int, end: int) -> str:
+        """Go on with the lines before ``end`` that are sound."""
+        places = (self._path.with_name(f"{self._path.name}.damaged{i or ''}") for i in itertools.count())
+        damaged = next(place for place in places if not os.path.lexists(place))
+        write_whole(damaged, lambda temporary: shutil.copyfile(self._path, temporary))
+        write_whole(self._path, lambda temporary: _copy_sound_lines(self._path, temporary, resume_at, end))
+        return f"{self._path} has damaged lines, which are left out; as it was, it is kept as {damaged}"
 
     def write(self, row: Row) -> None:
         """Append one line."""
@@ -65,18 +96,51 @@ def _is_removed(descriptor: int) -> bool:
     return os.fstat(descriptor).st_nlink == 0
 
 
-def _end_of_lines(path: pathlib.Path, update: int) -> int:
-    """How many bytes hold the lines up to an update; none after one that is damaged or was cut off."""
-    end = 0
+def _refuse_links(path: pathlib.Path) -> None:
+    """Nothing is written through a link, which may lead to anything; nor into what is no file."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InputError(f"{path} is a link or no file, to which nothing is written; put the file itself there")
+
+
+def _row_of(line: bytes) -> dict[str, Any] | None:
+    """What a line says; ``None`` where it is damaged or was cut off."""
+    try:
+        row = parse_json(line, finite=False) if line.endswith(b"\n") else None
+    except NotStrictJSON:
+        return None
+    sound = isinstance(row, dict) and type(row.get("update")) is int and type(row.get("seed")) is int
+    return row if sound else None
+
+
+def _end_of_lines(path: pathlib.Path, update: int, length: int | None) -> tuple[int, bool]:
+    """How many bytes hold the lines up to an update, and whether none of these lines is damaged.
+
+    Where the file is not shorter by now than ``length``, they are among that many bytes, all of which are such lines.
+    """
+    known = length is not None and path.stat().st_size >= length
+    position, end, is_sound, all_sound, damaged = 0, 0, True, True, False
     with path.open("rb") as file:
         for line in file:
-            try:
-                if not line.endswith(b"\n") or json.loads(line)["update"] > update:
-                    break
-            except (ValueError, KeyError, TypeError):
+            if known and position >= (length or 0):
                 break
-            end += len(line)
-    return end
+            row = _row_of(line)
+            position += len(line)
+            if row is not None and row["update"] <= update:
+                # What was passed over on the way here was damaged.
+                end, is_sound = position, all_sound
+                continue
+            all_sound, damaged = False, damaged or row is None
+            if row is not None and not known:
+                break
+    return end, is_sound and not (known and damaged)
+
+
+def _copy_sound_lines(path: pathlib.Path, copy: pathlib.Path, update: int, end: int) -> None:
+    with path.open("rb") as file, copy.open("wb") as kept:
+        while file.tell() < end and (line := file.readline()):
+            row = _row_of(line)
+            if row is not None and row["update"] <= update:
+                kept.write(line)
 
 
 class TensorBoard:
@@ -134,16 +198,12 @@ def make_sinks(names: Iterable[str], path: pathlib.Path, config: Mapping[str, An
 
 
 def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file; a last line that was cut off is left out."""
+    """The lines of a metrics file; those that are damaged, and a last one that was cut off, are left out."""
     if not path.is_file():
         return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    with path.open("rb") as file:
+        rows = [_row_of(line) for line in file]
+    return [row for row in rows if row is not None]
 
 
 def numbers_of(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
