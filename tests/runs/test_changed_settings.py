@@ -12,7 +12,7 @@ from rpax.cli.main import main
 from rpax.errors import InputError
 from rpax.runs.changes import FREE, recorded_config
 from rpax.runs.config import FIELDS, TrainConfig
-from rpax.runs.run import reopen
+from rpax.runs.run import no_progress, reopen
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -65,7 +65,7 @@ def test_harmless_settings_are_named_and_leave_the_run_as_it_would_have_been(sto
         "checkpoint_minutes is 7.0 now and was 5.0; the updates made stay as they are",
         "checkpoints_kept is 1 now and was 2; the updates made stay as they are",
     )
-    rpax.resume(run)
+    session.run(no_progress)
     assert (run / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["update-000000006"]
     states = [folder / "checkpoints" / "update-000000006" / "state.safetensors" for folder in (run, whole.path)]
