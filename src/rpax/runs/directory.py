@@ -25,14 +25,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from rpax._version import __version__
 from rpax.errors import InputError, NonFiniteError
 from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
+from rpax.yaml_files import format_yaml
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
 
@@ -183,7 +182,7 @@ class RunDirectory:
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the configuration."""
-        _replace_text(self.config, yaml.safe_dump(config_to_dict(config), sort_keys=False, width=120))
+        _replace_text(self.config, format_yaml(config_to_dict(config)))
 
     def write_json(self, path: pathlib.Path, content: Any) -> None:
         """Write a JSON document."""
