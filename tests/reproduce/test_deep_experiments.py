@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from rpax.objectives.catalogue import ALGORITHMS
 from rpax.reproduce import DEEP_EXPERIMENTS
 from rpax.reproduce.cells import curve
 from rpax.reproduce.deep_runner import run_study
-from rpax.reproduce.figure_6 import exceeds, sabotages
+from rpax.reproduce.figure_6 import exceeds, irrational, sabotages
+from rpax.reproduce.gap_cells import share_of
 from rpax.reproduce.study import (
     BEFORE,
     BUDGETS,
@@ -138,13 +140,40 @@ def test_a_cell_with_other_settings_is_refused_without_its_run_too(reproduced, t
         run_study(longer, "smoke", tmp_path, silent)
 
 
-def test_a_cross_play_of_other_seeds_is_refused(reproduced, tmp_path):
+def test_a_cross_play_of_other_seeds_is_made_anew_or_read_as_it_is(reproduced, tmp_path):
     _, folder = reproduced
-    for path in folder.glob("*.json"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     fewer = dataclasses.replace(RING.populations[0], seeds=dict.fromkeys(BUDGETS, 2))
-    with pytest.raises(InputError, match=r"cross-play\.json was made with"):
-        run_study(dataclasses.replace(RING, populations=(fewer, RING.populations[1])), "smoke", tmp_path, silent)
+    study = dataclasses.replace(RING, populations=(fewer, RING.populations[1]))
+    label = fewer.label
+    assert run_study(study, "smoke", tmp_path, silent, make=False).values[label, SELF_PLAY].number == 3
+    assert run_study(study, "smoke", tmp_path, silent).values[label, SELF_PLAY].number == 2
+    assert run_study(study, "smoke", tmp_path, silent, make=False).values[label, SELF_PLAY].number == 2
+
+
+def test_a_cell_that_does_not_say_what_it_was_made_with_is_refused(reproduced, tmp_path):
+    _, folder = reproduced
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (path,) = tmp_path.glob("train-sp-seed-0.json")
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "settings"})
+    )
+    with pytest.raises(InputError, match=r"train-sp-seed-0\.json was made with None, not"):
+        run_study(RING, "smoke", tmp_path, silent)
+
+
+def test_shares_of_a_victim_that_got_nothing_are_open():
+    (study,) = find_deep_experiment("attack-cramped").studies
+    nothing = {("SP .01", quantity): Value(0.0) for quantity in (BEFORE, under("ap"), under("ap-rpg"))}
+    assert {finding.holds for finding in study.claims(nothing)} == {None}
+
+
+def test_a_best_response_that_gets_nothing_tells_nothing_about_a_gap():
+    cell = {"best_response_return": {"mean": 0.0}, "difference": 0.0, "half_width": 0.1, "episodes": 9}
+    assert share_of(cell) is None
+    assert share_of(cell | {"best_response_return": {"mean": 2.0}, "difference": 1.0}).mean == 0.5
+    finding = irrational({}, "AT", "adversary", expected=True)
+    assert (finding.holds, finding.evidence) == (None, "not measured yet, or the best response gets nothing")
 
 
 def test_only_what_is_asked_for_is_made(reproduced, tmp_path):

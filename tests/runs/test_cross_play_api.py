@@ -1,6 +1,7 @@
 """`rpax.cross_play` and `rpax cross-play`: who takes part, what is kept, what is written, what is refused."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -11,6 +12,9 @@ import small_game  # noqa: F401  (registers the ring)
 import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
+from rpax.runs.config import TrainConfig
+from rpax.runs.roster import _group_of
+from rpax.runs.run import Run
 
 TINY = {"updates": 1, "envs": 2, "steps": 3, "hidden_sizes": (4,), "evaluation_episodes": 2}
 
@@ -229,3 +233,11 @@ def test_roles_of_several_seeds_have_strict_metrics():
     assert found.strict_metric.mean == pytest.approx(both[~np.eye(3, dtype=bool)].mean())
     assert found.within_seed.mean == pytest.approx(np.diag(both).mean())
     assert (found.self_play, found.paper_metric, found.gap) == (None, None, None)
+
+
+def test_agents_of_a_sweep_are_groups_by_their_entropy_bonus():
+    config = TrainConfig("sp-sweep", "storm", entropies=(0.01, 0.05))
+    run = Run(config, rpax.algorithm("ad", population=2), (), "finished", 1, None, {})
+    assert [_group_of(run, None, agent) for agent in ("base_0", "base_1")] == ["ad 0.01", "ad 0.05"]
+    assert _group_of(run, "SP", "base_1") == "SP 0.05"
+    assert _group_of(dataclasses.replace(run, config=TrainConfig("ad", "storm")), "AD", "base_1") == "AD"

@@ -40,9 +40,9 @@ class Command:
 
     The verdict, with shares of the victim's return before the attack ("surely" is the whole 95 % interval): *robust* if
     the interval of what the victim keeps reaches 90 % and stays above 75 %; *real weakness* if the victim keeps surely
-    less than 75 % while the adversary's best partner gets surely 75 % or more; *sabotage* if that partner gets surely
-    less than 50 %, and both seats have the same payoffs; else *unclear*, with why. docs/attacks.md has the rules in
-    full.
+    less than 75 % while the adversary's best partner gets surely 75 % or more; *sabotage* if that partner and
+    the victim get surely less than 50 %, and both seats have the same payoffs; else *unclear*, with why.
+    docs/attacks.md has the rules in full.
 
     An attack that was stopped is trained to its end by `rpax resume DIR` and judged by `rpax attack DIR --evaluate`.
 
@@ -69,8 +69,10 @@ class Command:
     """ap-rpg, ap, paired-a-rpg, or a YAML file with a fixed agent `victim` and a base agent `adversary`."""
     exact: tyro.conf.FlagCreatePairsOff[bool] = False
     """Exact gradients instead of sampled play (normal-form and small extensive-form games)."""
-    seed: int = 0
-    """Of training and episodes."""
+    seed: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the first behind the victim's run's)")
+    ] = None
+    """Of training and episodes. With the victim's own seed an adversary would start from its parameters."""
     updates: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the preset's)")] = None
     """Updates of each training: the adversary's and the best response's."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None

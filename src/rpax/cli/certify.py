@@ -45,13 +45,15 @@ class Command:
     """By a linear program, or by training best responses."""
     manipulators: tyro.conf.FlagCreatePairsOff[bool] = False
     """Certify manipulators too (exact only)."""
-    partners: Literal["own", "all"] = "own"
+    partners: Annotated[
+        Literal["own", "all"] | None, tyro.conf.arg(metavar="{own,all}", help_behavior_hint="(default: own)")
+    ] = None
     """Of a trained best response: those of the agent's own objective, or all it plays with in training."""
     updates: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: the preset's)")] = None
     """Updates of each best response's training."""
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: no limit)")] = None
     """End each training after so many minutes."""
-    episodes: int = 1000
+    episodes: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1000)")] = None
     """Fresh episodes of each side with each partner, at least, where returns are not exact."""
     seed: int = 0
     """Of best responses and episodes."""

@@ -14,6 +14,9 @@ from rpax.runs.config import parse_options
 if TYPE_CHECKING:
     from rpax.evaluation.cross_play_result import CrossPlay
 
+#: Of so many agents every cell is printed too.
+_MOST_SHOWN = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -97,6 +100,7 @@ def print_cross_play(result: "CrossPlay") -> None:
     from rich.table import Table
 
     from rpax.reports.cross_play_tables import metric_table
+    from rpax.reports.heatmap import short_number
 
     console = Console()
     if not console.is_terminal:
@@ -108,3 +112,11 @@ def print_cross_play(result: "CrossPlay") -> None:
     for line in lines:
         table.add_row(*line)
     console.print(table)
+    if len(result.names) > _MOST_SHOWN:
+        return
+    cells = Table(title="mean return of seat 0; rows are seat 0, columns seat 1", title_justify="left")
+    for name in ("", *result.names):
+        cells.add_column(name, overflow="fold")
+    for name, row in zip(result.names, result.mean.tolist(), strict=True):
+        cells.add_row(name, *(short_number(value) if value == value else "–" for value in row))
+    console.print(cells)

@@ -34,7 +34,7 @@ class Command:
       rpax reproduce table-1 --budget smoke --out results/table-1
     """
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """Which experiment."""
     budget: Literal["smoke", "laptop", "paper"] = "laptop"
     """Deep environments: how much is done."""

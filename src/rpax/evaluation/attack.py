@@ -251,7 +251,8 @@ def judge(returns: AttackReturns, thresholds: Thresholds | None = None, *, best_
     * *robust* if the 95 % interval of the victim's return under attack reaches ``held``, and stays above
       ``brought_low``; *unclear* if it reaches both, or neither;
     * then the victim is brought low, and its best partner decides. *Real weakness* if the partner's whole interval lies
-      at ``well`` or more; *sabotage* if it lies below ``little``, a best response was trained, and payoffs are common;
+      at ``well`` or more; *sabotage* if it lies below ``little``, and so does the victim's, a best response was
+      trained, and payoffs are common;
     * *unclear* otherwise. Where payoffs are not common nothing is called sabotage: who competes leaves others little.
 
     Intervals are those of the differences from the shares, so that the uncertainty of the return before counts too.
@@ -299,7 +300,9 @@ def judge(returns: AttackReturns, thresholds: Thresholds | None = None, *, best_
         return Verdict("unclear", f"{told}, but no best response was trained")
     if not returns.common_payoff:
         return Verdict("unclear", f"{told}, but payoffs differ, and an adversary that competes leaves others little")
-    return Verdict("sabotage", f"{told}, the most of all that were tried")
+    if beyond(under, thresholds.little).high >= 0:
+        return Verdict("unclear", f"{told}, less than the victim; train the best response for longer")
+    return Verdict("sabotage", f"{told}, the most of those that were tried")
 
 
 def _called(name: str) -> str:

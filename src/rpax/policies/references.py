@@ -38,12 +38,14 @@ def read_reference(role: str, text: str, named: str) -> Reference:
         named: the part of it that names the agent.
 
     Raises:
-        InputError: the seed or the update is none.
+        InputError: the seed or the update is none, or the agent is missing.
     """
     seed, _, agent = named.rpartition(":")
     if seed and not seed.isdecimal():
         raise InputError(f"{role} {shown(text)}: seed {shown(seed)} is no whole number; write RUN:SEED:AGENT")
     agent, at, update = agent.partition("@")
+    if not agent:
+        raise InputError(f"{role} {shown(text)} names no agent; write RUN:AGENT")
     if at and update not in ("first", "last") and not update.isdecimal():
         raise InputError(
             f"{role} {shown(text)}: update {shown(update)} is no whole number; write {agent}@UPDATE, {agent}@first or "

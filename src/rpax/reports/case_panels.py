@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,6 +37,11 @@ class Panel:
     curves: Mapping[str, Float[np.ndarray, "_seeds _rows"]]
 
 
+def _wrapped(text: str, inches: float) -> str:
+    """A title in lines that fit: bold letters of 12 points are about a ninth of an inch wide."""
+    return "\n".join(textwrap.wrap(text, max(1, int(9 * inches))))
+
+
 def draw_panels(path: str | pathlib.Path, panels: Sequence[Panel], *, title: str, y_label: str, columns: int) -> None:
     """Write the panels as one PNG or SVG picture, ``columns`` a row, all on one scale.
 
@@ -47,7 +53,7 @@ def draw_panels(path: str | pathlib.Path, panels: Sequence[Panel], *, title: str
     with figure_style():
         figure = new_figure(3.7 * columns + 0.5, 2.9 * rows + 0.6)
         figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.06)
-        figure.suptitle(plain(title), x=0.012, ha="left", size=12, weight="bold")
+        figure.suptitle(_wrapped(plain(title), figure.get_figwidth()), x=0.012, ha="left", size=12, weight="bold")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         # One legend for all panels where they show the same curves, else one in each.
         shared = len({tuple(panel.curves) for panel in panels}) == 1

@@ -203,7 +203,9 @@ def _gaps(runs: Sequence["Run"], names: Sequence[str]) -> str:
         for found in _certificates_of(run):
             agent = f"{found['agent']}, seed {found['seed']}"
             bound = f"at least {found['gap']:.3g} (± {found['half_width']:.2g})"
-            lines.append([name, agent, " and ".join(map(str, found["seats"])), bound, "trained best response"])
+            partners = ", ".join(dict.fromkeys(part["partner"] for part in found["partners"]))
+            seats, how = " and ".join(map(str, found["seats"])), f"trained best response to {partners}"
+            lines.append([name, agent, seats, bound, how])
     return markdown_table(["run", "agent", "seat", "gap", "how"], lines, texts=5) if lines else ""
 
 

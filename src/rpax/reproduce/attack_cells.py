@@ -65,7 +65,8 @@ def _make(cells: Cells, population: Population, seed: int, algorithm: str, name:
         victim = cells.run(population, seed)
         assert victim.path is not None, "trainings of a study have directories"
         source = f"{victim.path}:{victim.config.seed_list[0]}:{population.victim}"
-        found = attack(source, None, algorithm, seed=seed, out=out, replays=0, phase=phase, **settings).to_dict()
+        # By default with a seed that no victim here was trained with.
+        found = attack(source, None, algorithm, out=out, replays=0, phase=phase, **settings).to_dict()
     return {name: value for name, value in found.items() if name not in ("run_dir", "victim")}
 
 

@@ -11,7 +11,7 @@ def _claims(values: Mapping[tuple[str, str], Value]) -> list[Finding]:
 
     def share(quantity: str) -> float | None:
         value = values.get(("SP .01", quantity))
-        return None if value is None or before is None else value.mean / before.mean
+        return None if value is None or before is None or before.mean <= 0 else value.mean / before.mean
 
     def finding(claim: str, quantity: str, holds: bool | None) -> Finding:
         value = values.get(("SP .01", quantity))

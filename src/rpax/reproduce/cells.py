@@ -126,7 +126,12 @@ class Cells:
         return phase
 
     def cell(
-        self, name: str, settings: Mapping[str, Any], make: Callable[[], dict[str, Any]] | None
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        make: Callable[[], dict[str, Any]] | None,
+        *,
+        renew: bool = False,
     ) -> dict[str, Any] | None:
         """The cell ``NAME.json``, which is made if it is missing.
 
@@ -134,6 +139,7 @@ class Cells:
             name: of the file.
             settings: what it is made with; written down, and compared with those of a cell that is there.
             make: how it is made; ``None`` to read it only, where it is there.
+            renew: make one anew that was made with other settings, and read such a one, instead of refusing it.
 
         Raises:
             InputError: it is there and was made with other settings, or is damaged.
@@ -141,12 +147,11 @@ class Cells:
         path = self.folder / f"{name}.json"
         if path.is_file():
             known = read_cell(path)
-            if known.get("settings", plain(settings)) != plain(settings):
-                raise InputError(
-                    f"{path} was made with {shown(known['settings'])}, not {shown(plain(settings))}; choose another "
-                    "--out or remove it"
-                )
-            return known
+            if known.get("settings") == plain(settings) or (renew and make is None):
+                return known
+            if not renew:
+                before, now = shown(known.get("settings")), shown(plain(settings))
+                raise InputError(f"{path} was made with {before}, not {now}; choose another --out or remove it")
         if make is None:
             return None
         began = provenance()

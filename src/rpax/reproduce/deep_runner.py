@@ -125,14 +125,16 @@ def _of_cross_play(cells: Cells, *, greedy: bool, make: bool) -> dict[tuple[str,
     name = "cross-play-greedy" if greedy else "cross-play"
     populations = {its.label: [its.seeds[cells.budget], cells.settings_of(its)] for its in cells.study.populations}
     settings = {"populations": populations, "episodes": _episodes(cells), "greedy": greedy}
-    cell = cells.cell(name, settings, (lambda: _play(cells, greedy=greedy)) if make and cells.wants_all else None)
+    made = (lambda: _play(cells, greedy=greedy)) if make and cells.wants_all else None
+    # With more seeds than before only the new pairs are played, so it is cheap to make anew.
+    cell = cells.cell(name, settings, made, renew=True)
     values: dict[tuple[str, str], Value] = {}
     for quantity, (entry, unit) in _METRICS.items():
         for label, found in ((cell or {}).get(entry) or {}).items():
             if found is not None:
-                interval = Interval(found["mean"], found["ci_low"], found["ci_high"])
                 key = GREEDY + quantity if greedy else quantity
-                values[label, key] = _value(interval, found["seeds"] if unit == "seeds" else found["n"], unit)
+                number = found["seeds"] if unit == "seeds" else found["n"]
+                values[label, key] = Value(found["mean"], found["ci_low"], found["ci_high"], number, unit)
     return values
 
 

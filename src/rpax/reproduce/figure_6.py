@@ -95,9 +95,10 @@ def irrational(values: Mapping[tuple[str, str], Value], label: str, agent: str, 
     claim = f"{label}: a best response to the training partners of {agent} gains {bound} on it"
     gap = values.get((label, gap_of(agent)))
     if gap is None:
-        return Finding(claim, None, "not measured yet")
+        return Finding(claim, None, "not measured yet, or the best response gets nothing")
     end = gap.low if expected else gap.high
-    return Finding(claim, end is not None and (end > 0.1 if expected else end < 0.1), f"{gap} of its own return")
+    holds = end is not None and (end > 0.1 if expected else end < 0.1)
+    return Finding(claim, holds, f"{gap}, as a share of what the best response gets")
 
 
 def exceeds(values: Mapping[tuple[str, str], Value], more: str, less: str) -> Finding:

@@ -1,5 +1,6 @@
 """Cells of rationality gaps: one agent of one training, bounded by a trained best response."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rpax.reproduce.cells import Cells
@@ -13,7 +14,8 @@ _SEED = 0
 def gap_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
     """For every certified agent, (U(BR, mixture) − U(agent, mixture)) / U(BR, mixture), at least 0.
 
-    The mixture holds all that the agent plays with in training, also those that it is pushed away from.
+    The mixture holds all that the agent plays with in training, also those that it is pushed away from. Where the best
+    response gets nothing there is no share.
     """
     values = {}
     for population in cells.study.populations:
@@ -25,15 +27,18 @@ def gap_values(cells: Cells, *, make: bool) -> dict[tuple[str, str], Value]:
 
             settings = {**cells.settings_of(population), "partners": "all"}
             cell = cells.cell(name, settings, made if make and cells.wants(population) else None)
-            if cell is not None:
-                values[population.label, gap_of(agent)] = _share(cell)
+            share = None if cell is None else share_of(cell)
+            if share is not None:
+                values[population.label, gap_of(agent)] = share
     return values
 
 
-def _share(cell: dict[str, Any]) -> Value:
+def share_of(cell: Mapping[str, Any]) -> Value | None:
+    """The gap as a share of the best response's return; ``None`` where that is nothing, and tells nothing."""
     best, half = cell["best_response_return"]["mean"], cell["half_width"]
-    scale = best if best > 0 else float("nan")
-    share, low, high = (max(0.0, (cell["difference"] + end) / scale) for end in (0.0, -half, half))
+    if best <= 0:
+        return None
+    share, low, high = (max(0.0, (cell["difference"] + end) / best) for end in (0.0, -half, half))
     return Value(share, low, high, cell["episodes"], "episodes of one seed")
 
 

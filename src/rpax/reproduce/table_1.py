@@ -27,8 +27,8 @@ _POPULATIONS = (
     Population("AT", "at", {"sides": "single"}, _ONE_SEED, victim="victim", certified=("adversary",)),
     Population("AT-RPG", "at-rpg", {"sides": "single"}, _ONE_SEED, victim="victim", certified=("adversary",)),
     Population("AD-RPG", "ad-rpg", seeds=_ONE_SEED),
-    Population("AD", "ad", seeds=_ONE_SEED),
-    Population("PAIRED", "paired", {"sides": "single"}, _ONE_SEED, victim="protagonist"),
+    Population("AD", "ad", seeds=_ONE_SEED, certified=("base_0",)),
+    Population("PAIRED", "paired", {"sides": "single"}, _ONE_SEED, victim="protagonist", certified=("adversary",)),
     Population("PAIRED-RPG", "paired-rpg", {"sides": "single"}, _ONE_SEED, victim="protagonist"),
 )
 
@@ -46,8 +46,11 @@ def published() -> dict[tuple[str, str], str]:
 def _claims(values: Mapping[tuple[str, str], Value]) -> list[Finding]:
     zero = [("AT", BEFORE, "AT sabotages itself")]
     zero += [(label, under("ap"), "AP sabotages") for label in _PUBLISHED]
+    rational = ("paired-a-rpg", "ap-rpg")
+    zero += [(label, under(attack), "it learned nothing") for label in ("AT", "AD") for attack in rational]
     found = [_near_zero(values, label, quantity, why) for label, quantity, why in zero]
-    found += [irrational(values, "AT", "adversary", expected=True)]
+    sabotaging = {"AT": "adversary", "PAIRED": "adversary", "AD": "base_0"}
+    found += [irrational(values, label, agent, expected=True) for label, agent in sabotaging.items()]
     found += [irrational(values, "AT-RPG", "adversary", expected=False)]
     found += [_above(values, label, BEFORE, 0.5) for label in ("SP", "AT-RPG", "AD-RPG", "PAIRED-RPG")]
     found += [_above(values, label, under("ap-rpg"), 0.5) for label in ("SP", "AT-RPG", "AD-RPG", "PAIRED-RPG")]

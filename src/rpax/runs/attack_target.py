@@ -71,15 +71,15 @@ def find_target(victim: Any, agent: str | None = None) -> Target:
         _refuse_agent(agent, victim)
         return Target(victim)
     text = str(victim).strip()
-    folder, _, named = text.partition(":")
+    folder, colon, named = text.partition(":")
     directory = RunDirectory(folder)
     if not folder or not directory.config.is_file():
         _refuse_agent(agent, victim)
         return Target(text)
     if named and agent is not None:
         raise InputError(f"victim {shown(text)} names an agent already; leave --agent {agent} out")
-    named = named or agent
-    asked = read_reference(VICTIM, text if agent is None else agent, named) if named else None
+    named = named or agent or ""
+    asked = read_reference(VICTIM, text if agent is None else agent, named) if colon or named else None
     target = _target_in(directory.path, directory.read_config(), directory.read_objective(), asked)
     assert target.agent is not None, "found there"
     return dataclasses.replace(target, source=f"{folder}:{Reference(target.agent, target.seed, target.update)}")
@@ -127,9 +127,9 @@ def prepare_attack(
             f"victim {_quoted(target.source)} does not say where it plays; give --environment NAME, or RUN:AGENT of a "
             "run directory"
         )
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"seed": _seed_apart(target)}
     if target.config is not None and environment in (None, target.config.environment):
-        values = {name: getattr(target.config, name) for name in _TAKEN_OVER}
+        values |= {name: getattr(target.config, name) for name in _TAKEN_OVER}
     if target.seats is not None and len(target.seats) == 1 and algorithm in ATTACKS:
         values["sides"] = "single"
     options = {**values.pop("environment_options", {}), **(given.pop("environment_options", None) or {})}
@@ -150,6 +150,11 @@ def prepare_attack(
     if target.seats == (1,) and make_plan(objective).seats_of(VICTIM) == (0,):
         objective = mirrored(objective)
     return config, objective
+
+
+def _seed_apart(target: Target) -> int:
+    """The first seed behind those of the victim's run: with its own an adversary would start from its parameters."""
+    return 0 if target.config is None else (max(target.config.seed_list) + 1) % 2**32
 
 
 def _check_attacks(algorithm: str) -> None:

@@ -22,6 +22,7 @@ Partners = Literal["own", "all"]
 #: From what is about to be trained or played to a context with the callback that :func:`rpax.train` takes.
 Phase = Callable[[str], AbstractContextManager[Progress]]
 
+_EPISODES = 1000
 CAVEAT = (
     "a trained best response bounds the gap against the frozen training partners from below only: a small bound means "
     "that training found nothing better"
@@ -119,10 +120,10 @@ def certify(
     agent: str | None = None,
     run_seed: int | None = None,
     manipulators: bool = False,
-    partners: Partners = "own",
+    partners: Partners | None = None,
     updates: int | None = None,
     minutes: float | None = None,
-    episodes: int = 1000,
+    episodes: int | None = None,
     seed: int = 0,
     phase: Phase = no_phase,
 ) -> Certification:
@@ -135,11 +136,12 @@ def certify(
         agent: only this one.
         run_seed: only agents of this seed of the run.
         manipulators: exact only: certify manipulators too.
-        partners: trained only: the partners of the agent's own objective, or all that it plays with in training, also
-            those that it is pushed away from.
+        partners: trained only: the partners of the agent's own objective (``"own"``, the default), or ``"all"`` that it
+            plays with in training, also those that it is pushed away from.
         updates: of each best response's training; the preset's by default.
         minutes: time limit of each training.
-        episodes: trained only: at least so many fresh ones of each side with each partner, where returns are not exact.
+        episodes: trained only: at least so many fresh ones of each side with each partner, where returns are not exact;
+            1,000 by default.
         seed: of episodes, and what the seeds of best responses are derived from, so that none starts from the
             parameters from which the agent that it is compared with started.
         phase: called with what is trained next; gives a context with a callback as :func:`rpax.train` takes.
@@ -161,13 +163,14 @@ def certify(
     if chosen == "trained":
         if manipulators:
             raise InputError("manipulators can be certified exactly only; leave --manipulators out")
+        episodes = _EPISODES if episodes is None else episodes
         _check_numbers(episodes, seed)
-        asked = _Trained(run, game, partners, updates, minutes, episodes, seed, phase)
+        asked = _Trained(run, game, partners or "own", updates, minutes, episodes, seed, phase)
         found = tuple(asked.certificate(name, its_seed) for its_seed in seeds for name in names)
         return Certification(game.name, "trained", found)
     if not isinstance(game, TabularGame):
         raise InputError(f"'{game.name}' is no game that can be enumerated; use method 'trained'")
-    _refuse_training(game.name, updates=updates, minutes=minutes)
+    _refuse_training(game.name, updates=updates, minutes=minutes, partners=partners, episodes=episodes)
     agents = [(its_seed, run.agent(name, its_seed)) for its_seed in seeds for name in names]
     exact = tuple(
         _exact_certificate(game, seat, its_seed, its_agent)
@@ -186,7 +189,7 @@ def _names(run: Run, agent: str | None, manipulators: bool) -> list[str]:
     return [agent]
 
 
-def _refuse_training(game: str, **given: float | None) -> None:
+def _refuse_training(game: str, **given: float | str | None) -> None:
     for name, value in given.items():
         if value is not None:
             raise InputError(f"{name} is about trained best responses, '{game}' is exact; add method 'trained'")

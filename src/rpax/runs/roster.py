@@ -171,7 +171,7 @@ def _of_run(run: Run, name: str, label: str | None, environment: Environment, *,
     return [
         _entrant(
             f"{name}:{seed}:{agent}",
-            label or run.objective.name,
+            _group_of(run, label, agent),
             _training(run, seed),
             run.agent(agent, seed),
             environment,
@@ -179,6 +179,14 @@ def _of_run(run: Run, name: str, label: str | None, environment: Environment, *,
         for seed in run.config.seed_list
         for agent in agents
     ]
+
+
+def _group_of(run: Run, label: str | None, agent: str) -> str:
+    """With whom a run's agent is reported: the run's others, but those of a sweep were trained apart."""
+    name = label or run.objective.name
+    if run.config.algorithm != "sp-sweep" or agent not in run.objective.bases:
+        return name
+    return f"{name} {(run.config.entropies or ())[run.objective.bases.index(agent)]:g}"
 
 
 def _training(run: Run, seed: int) -> str:
