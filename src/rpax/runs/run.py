@@ -14,7 +14,7 @@ from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective
 from rpax.runs.config import FIELDS, TrainConfig, config_from_dict
 from rpax.runs.directory import RunDirectory
-from rpax.runs.prepare import prepare
+from rpax.runs.prepare import prepare, source_of
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
@@ -136,7 +136,7 @@ class Run:
         from rpax.policies.sources import find_agent
         from rpax.runs.session import make_environment
 
-        source = getattr(self.config, name, None)
+        source = source_of(self.config, name)
         if source is None:
             raise InputError(f"{self._called}: its {name} was an object in Python, which no file holds; use yours")
         seats = make_plan(self.objective).seats_of(name)

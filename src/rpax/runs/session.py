@@ -26,6 +26,7 @@ from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Between, Loop, ThinnedRows
 from rpax.runs.manifest import read_manifest
+from rpax.runs.prepare import source_of
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
@@ -121,7 +122,7 @@ class Session:
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
                 agents[name] = (policy, parameters)
-            elif getattr(config, name, None) is None:
+            elif source_of(config, name) is None:
                 raise InputError(
                     f"run {directory.path} cannot go on: its {name} was an object in Python, which no file holds; "
                     "train it anew, with a function that is named as FILE.py:NAME"
@@ -292,7 +293,7 @@ def resolve_fixed(
     """
     plan = make_plan(objective)
     wanted = objective.fixed if names is None else names
-    sources = {name: given.get(name, getattr(config, name, None)) for name in wanted}
+    sources = {name: given.get(name, source_of(config, name)) for name in wanted}
     return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
 
 
