@@ -294,7 +294,7 @@ def resume(
     minutes: float | None = None,
     progress: Progress = no_progress,
 ) -> Run:
-    """Continue a run from its last checkpoint (from update 0 if it has none).
+    """Continue a run from its last checkpoint (from update 0 if it did not come to one).
 
     Args:
         path: the run directory.

@@ -20,7 +20,7 @@ from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
 from rpax.runs.changes import check_unchanged, lost_metrics, recorded_config, recorded_objective
-from rpax.runs.checkpoint import Plan, list_checkpoints, load_checkpoint, save_checkpoint
+from rpax.runs.checkpoint import Plan, last_checkpoint, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
@@ -102,16 +102,17 @@ class Session:
         directory: RunDirectory,
         partners: Partners = MappingProxyType({}),
     ) -> "Session":
-        """A run from its last checkpoint, or from update 0 if it has none.
+        """A run from its last checkpoint, or from update 0 if it did not come to one.
 
         Raises:
-            InputError: the checkpoint cannot be read or is beyond the last update, or the run was configured otherwise.
+            InputError: the checkpoint is lost, cannot be read or is beyond the last update, or the run was configured
+                otherwise.
         """
         use_compilation_cache()
-        checkpoints = list_checkpoints(directory.checkpoints)
+        checkpoint = last_checkpoint(directory.checkpoints, directory.metrics)
         changes = ()
-        if checkpoints:
-            manifest = read_manifest(checkpoints[-1])
+        if checkpoint is not None:
+            manifest = read_manifest(checkpoint)
             changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
             changes += lost_metrics(manifest, directory.metrics)
         game = make_environment(config)
@@ -131,9 +132,9 @@ class Session:
                 left.append(name)
         agents |= resolve_fixed(config, objective, game, {}, left)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
-        if not checkpoints:
+        if checkpoint is None:
             return cls(config, objective, directory, trainer, trainer.init(), 0)
-        state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
+        state, update = load_checkpoint(checkpoint, trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
         return cls(config, objective, directory, trainer, trainer.place(state), update, changes)
