@@ -11,8 +11,10 @@ import yaml
 import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
-from rpax.runs.changes import FREE, recorded_config
+from rpax.runs.changes import FREE, check_same_config, check_unchanged, recorded_config
 from rpax.runs.config import FIELDS, TrainConfig
+from rpax.runs.directory import RunDirectory
+from rpax.runs.manifest import library_versions, read_manifest
 from rpax.runs.run import reopen
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -204,3 +206,41 @@ def test_only_victim_and_partner_of_the_configuration_name_fixed_agents(tmp_path
     with pytest.raises(InputError, match="its algorithm was an object in Python"):
         dataclasses.replace(unfinished, status="finished").agent("algorithm")
     assert not canary.exists()
+
+
+def test_a_file_of_the_users_own_may_move(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, name in (("old", "mine.py"), ("new", "ours.py")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("def fair(observations):\n    return [[0.5, 0.5]] * len(observations)\n")
+    old, new = "old/mine.py:fair", "new/ours.py:fair"
+    run = tmp_path / "run"
+    rpax.train("ap", "matrix/figure-2", exact=True, updates=2, log_every=1, minutes=1e-9, victim=old, out=run)
+    session = reopen(changed(run, tmp_path / "moved", victim=new), until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (f"victim in config.yaml is '{new}' now and was '{old}'; the file must say what it said",)
+    for other in ("new/ours.py:unfair", "uniform", f"{run}:fair"):
+        config = dataclasses.replace(RunDirectory(run).read_config(), victim=other)
+        manifest = read_manifest(run / "checkpoints" / "update-000000001")
+        with pytest.raises(InputError, match=r"run: victim in config\.yaml is .* now and was .*; set it back"):
+            check_unchanged("run", manifest, config, RunDirectory(run).read_objective())
+
+
+def test_a_file_that_moved_hides_no_other_change():
+    before = TrainConfig("sp", "old/mine.py:mine/game", base_rate=0.1)
+    check_same_config("run", before, dataclasses.replace(before, environment="new/ours.py:mine/game"))
+    for changes in ({"environment": "new/ours.py:mine/other"}, {"environment": "ours.py:mine/game", "base_rate": 0.2}):
+        with pytest.raises(InputError, match=f"was made with {list(changes)[-1]} "):
+            check_same_config("run", before, dataclasses.replace(before, **changes))
+
+
+def test_another_version_of_what_compiles_the_updates_is_named(stopped, monkeypatch):
+    monkeypatch.setattr(
+        "rpax.runs.changes.library_versions", lambda: library_versions() | {"jaxlib": "99.1", "optax": "99.2"}
+    )
+    session = reopen(stopped, until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (
+        f"jaxlib is 99.1 now and was {library_versions()['jaxlib']} until update 2; numbers may differ in their last "
+        "bits from those of a run that was not stopped",
+    )

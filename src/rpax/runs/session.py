@@ -19,7 +19,7 @@ from rpax.policies.external import asking
 from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
-from rpax.runs.changes import check_unchanged, lost_metrics, recorded_config, recorded_objective
+from rpax.runs.changes import check_unchanged, lost_metrics, other_libraries, recorded_config, recorded_objective
 from rpax.runs.checkpoint import Plan, last_checkpoint, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
@@ -114,7 +114,7 @@ class Session:
         if checkpoint is not None:
             manifest = read_manifest(checkpoint)
             changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
-            changes += lost_metrics(manifest, directory.metrics)
+            changes += lost_metrics(manifest, directory.metrics) + other_libraries(manifest)
         game = make_environment(config)
         agents, left = {}, []
         for name in (name for name in objective.fixed if name not in partners):
