@@ -8,8 +8,10 @@ from typing import Any
 import yaml
 
 from rpax.errors import InputError, shown
+from rpax.untrusted import MOST_LEVELS, MOST_YAML, read_text
 
-MOST_BYTES = 10_000_000
+#: Values in a document, where one that is repeated by an alias counts each time; and digits of a number.
+MOST_VALUES, MOST_DIGITS = 2_000_000, 1000
 #: YAML 1.1, which PyYAML reads, takes 1e-3 for text; as in YAML 1.2 it is a number.
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
@@ -18,8 +20,18 @@ class _WrongKey(yaml.constructor.ConstructorError):
     """A key is given twice, or is a list or mapping."""
 
 
+class _TooMuch(yaml.MarkedYAMLError):
+    """Values lie too deep in each other, or aliases repeat too many."""
+
+
 class _StrictLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice instead of keeping the last."""
+
+    def fetch_flow_collection_start(self, TokenClass: type[yaml.Token]) -> None:
+        """A bracket that opens, unless too many are open: looking for their ends takes the square of their number."""
+        if self.flow_level >= MOST_LEVELS:
+            raise _TooMuch(problem=f"is nested more than {MOST_LEVELS} levels deep", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """The mapping, unless a key comes twice."""
@@ -53,14 +65,55 @@ def format_yaml(value: Any, **layout: Any) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that YAML text stands for.
+    """The value that YAML text stands for: of plain types only, whatever its tags ask for.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is no YAML, or is nested too deeply or made too large by its aliases.
         ValueError: a date or number in it does not exist or is too long.
-        RecursionError: it is nested too deeply.
     """
-    return yaml.load(text, Loader=_StrictLoader)
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _measure(node, {})
+        return loader.construct_document(node)
+    except RecursionError:
+        raise _TooMuch(problem=f"is nested more than {MOST_LEVELS} levels deep") from None
+    except (LookupError, TypeError, AttributeError):  # of tags like !!bool on what is none
+        raise yaml.constructor.ConstructorError(problem="has a tag that does not fit its value") from None
+    finally:
+        loader.dispose()
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many values a node stands for, and how deep they lie; those of aliases are counted where they are repeated.
+
+    Raises:
+        yaml.YAMLError: too many, too deep, or within themselves.
+    """
+    if id(node) in known:
+        if not known[id(node)][0]:
+            raise _TooMuch(problem="has an alias for what it is in", problem_mark=node.start_mark)
+        return known[id(node)]
+    if isinstance(node, yaml.ScalarNode):
+        number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        if number and len(node.value) > MOST_DIGITS:
+            raise _TooMuch(problem=f"has a number of more than {MOST_DIGITS} digits", problem_mark=node.start_mark)
+        return 1, 0
+    known[id(node)] = 0, 0
+    entries = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    values, levels = 1, 0
+    for entry in entries:
+        its_values, its_levels = _measure(entry, known)
+        values, levels = values + its_values, max(levels, its_levels)
+    if values > MOST_VALUES or levels >= MOST_LEVELS:
+        many = (
+            f"repeats more than {MOST_VALUES} values" if values > MOST_VALUES else f"is over {MOST_LEVELS} levels deep"
+        )
+        raise _TooMuch(problem=many, problem_mark=node.start_mark)
+    known[id(node)] = values, levels + 1
+    return known[id(node)]
 
 
 def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
@@ -74,19 +127,12 @@ def read_yaml(path: str | pathlib.Path, what: str, example: str) -> Any:
     Raises:
         InputError: the file is missing, too large, not text, or not YAML.
     """
-    path = pathlib.Path(path)
     where = f"{what} {path}"
+    text = read_text(pathlib.Path(path), MOST_YAML, where, "give the path of a YAML file")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{where}: larger than {MOST_BYTES} bytes; is it the right file?")
-        return parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"{where}: cannot be read ({reason}); give the path of a YAML file") from None
-    except InputError:
-        raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return parse_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else "it"
-        problem = error.problem if isinstance(error, _WrongKey) else "is no YAML"
+        problem = error.problem if isinstance(error, _WrongKey | _TooMuch) else "is no YAML"
         raise InputError(f"{where}: {place} {problem}; write lines like '{example}'") from None

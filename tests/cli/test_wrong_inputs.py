@@ -321,9 +321,13 @@ RUNS = [
             ("no manifest", "no-manifest", ("cannot be read", "remove it")),
             ("a manifest that is no JSON", "broken-manifest", ("manifest.json is damaged", "remove it")),
             ("a newer format", "newer", ("format 99", "use rpax 9.0")),
-            ("arrays of another network", "other-network", ("Dense_0/bias' is missing", "is it of this run?")),
         ]
     ],
+    Wrong(
+        "another network",
+        ["resume", "FILES/other-network", "--until", "6"],
+        ("network in config.yaml is 'mlp' now and was 'tabular' until update 4", "set it back"),
+    ),
     Wrong("a damaged config", ["resume", "FILES/broken-config"], ("'lookahed'", "did you mean 'lookahead'?")),
     Wrong("damaged results", ["certify", "FILES/broken-results"], ("results.json", "`rpax resume` the run")),
 ]
@@ -640,7 +644,7 @@ def test_too_little_memory_is_one_line_and_leaves_no_run_directory(whose, tmp_pa
     monkeypatch.chdir(tmp_path)
     error, lacking = NO_MEMORY[whose]
 
-    def save(folder: pathlib.Path, state: Any, update: int) -> None:
+    def save(folder: pathlib.Path, *others: Any) -> None:
         folder.mkdir()
         raise error
 

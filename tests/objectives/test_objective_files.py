@@ -147,7 +147,7 @@ def test_files_that_cannot_be_read(tmp_path):
         load_objective(tmp_path)
     path = tmp_path / "bytes.yaml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"bytes\.yaml: cannot be read \(not UTF-8 text\)"):
+    with pytest.raises(InputError, match=r"bytes\.yaml: not UTF-8 text; save it as UTF-8"):
         load_objective(path)
 
 

@@ -102,7 +102,7 @@ def test_what_is_no_actor_of_the_environment_is_refused(tree, says):
 
 def test_a_damaged_file_and_an_unknown_activation_are_named(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"not this")
-    with pytest.raises(InputError, match="are damaged, or no safetensors file; save them with save_params"):
+    with pytest.raises(InputError, match=r"no safetensors file, it has .*; save them with save_params"):
         find_agent(f"jaxmarl:tanh:{tmp_path}/x.safetensors", rpax.make("small/ring"))
     with pytest.raises(InputError, match="activation 'rellu' is unknown; did you mean 'relu'"):
         rpax.flax_policy({"Dense_0": LAYER}, rpax.make("small/ring"), "rellu")

@@ -62,7 +62,7 @@ def test_a_file_holds_functions_classes_and_jax_policies(folder):
         ("yours.py:left", r"file 'yours.py' cannot be imported: there is no file"),
         ("scripted:idel", r"agent: scripted partner 'idel' is unknown; did you mean 'idle'"),
         ("scripted:onion-carrier", r"plays overcooked/… only, not 'small/ring'; give one of idle, random"),
-        ("jaxmarl:none.safetensors", r"JaxMARL's parameters in none.safetensors cannot be read \(No such file"),
+        ("jaxmarl:none.safetensors", r"JaxMARL's parameters in none.safetensors: cannot be read \(No such file"),
         ("runs", r"agent 'runs' names no agent; write RUN:AGENT, a .safetensors file, jaxmarl:FILE, FILE.py:NAME"),
         ("runs/x:victim@soon", r"update 'soon' is no whole number; write victim@UPDATE, victim@first or victim@last"),
         ("[0.5, 0.5]", r"probabilities fit tabular games only"),

@@ -255,3 +255,10 @@ def test_the_table_of_fields_is_complete():
         except InputError:
             pass
     assert accepts == ["payoffs"]
+
+
+@pytest.mark.parametrize("kept", [0, -1, True, 1.5, "2"])
+def test_at_least_one_checkpoint_is_kept(kept):
+    with pytest.raises(InputError, match=r"checkpoints_kept .* is not allowed; give a whole number of at least 1"):
+        TrainConfig("sp", "matrix/figure-2", checkpoints_kept=kept)
+    assert TrainConfig("sp", "matrix/figure-2").checkpoints_kept == 2

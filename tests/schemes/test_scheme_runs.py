@@ -59,7 +59,7 @@ def test_resuming_goes_on_with_the_first_unfinished_stage(tmp_path):
     first = (copy / "agent-0" / "results.json").stat().st_mtime_ns
     for gone in ("agent-2", "policies", "agent-1/checkpoints"):
         shutil.rmtree(copy / gone)
-    for gone in ("results.json", "agent-1/results.json"):
+    for gone in ("results.json", "agent-1/results.json", "agent-1/metrics.jsonl"):
         (copy / gone).unlink()
     assert rpax.load(copy).status == "unfinished"
     with pytest.raises(InputError, match=r"agent-1 is a stage of .*copy; `rpax resume .*copy` goes on with it"):
@@ -88,6 +88,7 @@ def test_a_time_limit_stops_the_scheme_and_resuming_ends_it(tmp_path):
 def test_a_time_limit_in_the_last_stage_leaves_its_agent(tmp_path):
     run = train("fcp", population=2, out=tmp_path / "run", log_every=1)
     shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
     (tmp_path / "run" / "results.json").unlink()
     stopped = rpax.resume(tmp_path / "run", minutes=1e-7)
     assert (stopped.status, stopped.update) == ("out of time", 1)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rpax.cli.output import latest_returns, print_json, progress_lines, say
-from rpax.errors import InputError, suggestion
+from rpax.errors import InputError, shown, suggestion
 from rpax.reproduce import DEEP_EXPERIMENTS
+from rpax.untrusted import read_json
 
 if TYPE_CHECKING:
     from rpax.reproduce.deep_runner import StudyResult
@@ -97,9 +98,10 @@ def _check_budget(folder: pathlib.Path, name: str, budget: str, *, make: bool) -
     about, path = {"experiment": name, "budget": budget}, folder / "experiment.json"
     try:
         if path.is_file():
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = read_json(path, "choose another --out")
             if known != about:
-                raise InputError(f"{folder} holds {known['experiment']} with budget {known['budget']}; choose another")
+                holds = " with budget ".join(shown(known[name]).strip("'") for name in about)
+                raise InputError(f"{folder} holds {holds}; choose another")
         elif not make:
             raise InputError(f"{folder} holds no reproduction; give the --out of one, or leave --show out")
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -107,7 +109,7 @@ def _check_budget(folder: pathlib.Path, name: str, budget: str, *, make: bool) -
         else:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(about) + "\n", encoding="utf-8")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{folder} cannot be used ({error}); choose another --out") from None

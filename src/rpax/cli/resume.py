@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from rpax.cli.output import print_json, print_run, progress_bar
+from rpax.cli.output import print_json, print_run, progress_bar, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Command:
         if session is None:
             run = load(self.run_dir)
         else:
+            for note in session.notes:
+                say(note, quiet=self.quiet)
             with progress_bar(str(self.run_dir), quiet=self.quiet) as progress:
                 run = session.run(progress)
         if self.json:

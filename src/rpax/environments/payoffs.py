@@ -1,26 +1,25 @@
 """Payoffs as users give them: JSON text, or a JSON, NPY or CSV file. Never imports JAX, never unpickles."""
 
 import io
-import json
+import math
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from rpax.errors import InputError, shown
-
-_MOST_BYTES = 10_000_000
+from rpax.untrusted import MOST_PAYOFFS, NotStrictJSON, parse_json, read_bounded
 
 
 def read_payoffs(source: object) -> Any:
-    """Payoffs as nested lists or an array, unchecked (see :func:`check_payoffs`).
+    """Payoffs as nested lists or an array; those of a file are checked, others not yet (see :func:`check_payoffs`).
 
     Args:
         source: nested lists or an array (returned as they are), JSON text like ``[[1, 0], [0, 1]]``, or the path of a
             ``.json``, ``.npy`` or ``.csv`` file. In a CSV file an empty line separates the matrices of the two seats.
 
     Raises:
-        InputError: the text is no JSON, or the file is missing, too large or of another kind.
+        InputError: the text is no JSON, or the file is missing, too large, of another kind, or holds no payoffs.
     """
     if not isinstance(source, str | pathlib.Path):
         return source
@@ -34,24 +33,17 @@ def read_payoffs(source: object) -> Any:
             "give '[[1, 0], [0, 1]]' or a .json, .npy or .csv file"
         )
     where = f"payoff file {path}"
+    payoffs = _parse_file(path.suffix.lower(), read_bounded(path, MOST_PAYOFFS, where), where)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{where}: larger than {_MOST_BYTES} bytes; is it the right file?")
-        content = path.read_bytes()
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError for a path that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{where}: cannot be read ({reason}); check the path") from None
-    return _parse_file(path.suffix.lower(), content, where)
+        check_payoffs(payoffs)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return payoffs
 
 
 def _parse_file(suffix: str, content: bytes, where: str) -> Any:
     if suffix == ".npy":
-        try:
-            return np.load(io.BytesIO(content), allow_pickle=False)
-        except (ValueError, EOFError, OSError):
-            raise InputError(f"{where}: not a plain NPY array of numbers; save it with numpy.save") from None
+        return _parse_npy(content, where)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -59,11 +51,26 @@ def _parse_file(suffix: str, content: bytes, where: str) -> Any:
     return _parse_json(text, where) if suffix == ".json" else _parse_csv(text, where)
 
 
+def _parse_npy(content: bytes, where: str) -> np.ndarray:
+    """The array; what its header says is checked against the size of the file before it is made."""
+    file = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read_header(file)
+        if kind.hasobject or kind.itemsize * math.prod(shape) != len(content) - file.tell():
+            raise ValueError
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception:
+        # NumPy gives the header to Python's parser of literals, which can raise anything.
+        raise InputError(f"{where}: not a plain NPY array of numbers; save it with numpy.save") from None
+
+
 def _parse_json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # ValueError also for numbers of thousands of digits
-        raise InputError(f"{where}: not a JSON list of lists; write '[[1, 0], [0, 1]]'") from None
+        return parse_json(text, finite=False)
+    except NotStrictJSON as error:
+        raise InputError(f"{where}: not a JSON list of lists, it {error}; write '[[1, 0], [0, 1]]'") from None
 
 
 def _parse_csv(text: str, where: str) -> Any:

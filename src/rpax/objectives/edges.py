@@ -28,7 +28,9 @@ MEMORY_AND_MIXED_PLAY = (
 )
 _OPTIONAL = ("shapes", "mixed_with")
 _NAMES = ("learner", "beneficiary", "partner", *_OPTIONAL)
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_MOST_SHOWN = 60
+#: Names become names of files.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,7 @@ class ObjectiveEdge:
         object.__setattr__(self, "seats", tuple(seats))
         if self.seats not in ((0,), (1,), (0, 1), (1, 0)) or any(type(seat) is not int for seat in self.seats):
             raise InputError(
-                f"edge {self}: seats {list(self.seats)} must be distinct and 0 or 1; use [0], [1] or [0, 1]"
+                f"edge {self}: seats {shown(list(self.seats))} must be distinct and 0 or 1; use [0], [1] or [0, 1]"
             )
         if not math.isfinite(self.weight) or self.weight == 0:
             raise InputError(
@@ -82,10 +84,11 @@ class ObjectiveEdge:
             )
 
     def __str__(self) -> str:
-        shaping = f" (shapes {self.shapes})" if self.shapes else ""
-        shaping += f" (mixed with {self.mixed_with})" if self.mixed_with else ""
+        learner, beneficiary, partner = map(_name, (self.learner, self.beneficiary, self.partner))
+        shaping = f" (shapes {_name(self.shapes)})" if self.shapes else ""
+        shaping += f" (mixed with {_name(self.mixed_with)})" if self.mixed_with else ""
         weight = f"{self.weight:+g}" if isinstance(self.weight, float) else shown(self.weight)
-        text = f"'{self.learner}: U_{self.beneficiary}({self.beneficiary}, {self.partner}) : {weight}'{shaping}"
+        text = f"'{learner}: U_{beneficiary}({beneficiary}, {partner}) : {weight}'{shaping}"
         return " ".join(text.split())
 
     @property
@@ -96,6 +99,11 @@ class ObjectiveEdge:
     def actor_seat(self, beneficiary_seat: int) -> int:
         """The seat of the actor when the beneficiary sits in ``beneficiary_seat``."""
         return beneficiary_seat if self.actor == self.beneficiary else 1 - beneficiary_seat
+
+
+def _name(value: object) -> str:
+    """An agent's name as it is; of anything else, as much as a message shows."""
+    return value if isinstance(value, str) and len(value) <= _MOST_SHOWN and value.isprintable() else shown(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +194,8 @@ class Objective:
         for name, role in self.agents.items():
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise InputError(
-                    f"agent {shown(name)}: a name starts with a letter and holds letters, digits, '_' and '-' only"
+                    f"agent {shown(name)}: a name starts with a letter and holds letters, digits, '_' and '-' only, at "
+                    "most 100 of them"
                 )
             if role not in ROLES:
                 raise InputError(f"agent '{name}': role {shown(role)} is unknown; use one of {', '.join(ROLES)}")

@@ -2,21 +2,23 @@
 
 import json
 import pathlib
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from flax import linen as nn
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rpax.environments.protocol import SeatSpace
 from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
-from rpax.policies.networks import CNN, GRU, MLP, Tabular, Uniform
+from rpax.policies.networks import CNN, GRU, MLP, Activation, Tabular, Uniform
+from rpax.tensor_files import parse_tensors
+from rpax.untrusted import MOST_POLICY, parse_json, read_bounded
 
 SCHEMA = 1
-_MOST_BYTES = 2_000_000_000
+#: More than any network has.
+_MOST_LAYERS, _MOST_UNITS, _MOST_AXES = 64, 2**24, 8
 _NETWORKS: dict[str, type[Any]] = {"tabular": Tabular, "uniform": Uniform, "mlp": MLP, "cnn": CNN, "gru": GRU}
 #: What a file says of each kind of network beside its outputs.
 _SETTINGS: dict[str, tuple[str, ...]] = {
@@ -50,19 +52,14 @@ def load_policy(path: pathlib.Path) -> tuple[AgentPolicy, Parameters, dict[str, 
         InputError: the file is missing, damaged, or holds something else.
     """
     where = f"policy file {path}"
+    arrays, about = parse_tensors(read_bounded(path, MOST_POLICY, where), where, "write it again")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"larger than {_MOST_BYTES} bytes; is it the right file?")
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["rpax"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        header = parse_json(about["rpax"])
         policy = _policy_of(header)
         return policy, parameters_of(policy, arrays), header
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{where}: cannot be read ({error.strerror or error}); check the path") from None
-    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError):
+    except (LookupError, ValueError, TypeError, AttributeError):
         raise InputError(
             f"{where}: damaged, or not a policy written by rpax; write it again, or give "
             f"JaxMARL's parameters as jaxmarl:{path}"
@@ -96,9 +93,27 @@ def _network_of(about: dict[str, Any]) -> nn.Module:
     if kind not in _NETWORKS:
         raise InputError(f"network kind {shown(kind)} is unknown; use the rpax that wrote it")
     # Files of older versions leave settings out that did not exist then; their defaults are what was meant.
-    given = {name: about[name] for name in _SETTINGS[kind] if name in about}
-    settings = {name: tuple(map(int, value)) if isinstance(value, list) else value for name, value in given.items()}
-    return _NETWORKS[kind](int(about["outputs"]), **settings)
+    settings = {name: _setting_of(name, about[name]) for name in _SETTINGS[kind] if name in about}
+    return _NETWORKS[kind](_size(about["outputs"]), **settings)
+
+
+def _setting_of(name: str, value: Any) -> Any:
+    if name == "activation":
+        if value not in get_args(Activation):
+            raise InputError(f"activation {shown(value)} is unknown; use the rpax that wrote it")
+        return value
+    if name == "memory_units":
+        return _size(value)
+    if not isinstance(value, list) or len(value) > _MOST_LAYERS:
+        raise ValueError("no list of layers")
+    return tuple(map(_size, value))
+
+
+def _size(value: Any) -> int:
+    """A number of units, actions or pixels, as which larger ones than anybody has are refused."""
+    if type(value) is not int or not 1 <= value <= _MOST_UNITS:
+        raise InputError(f"size {shown(value)} in its header is none from 1 to {_MOST_UNITS}; write it again")
+    return value
 
 
 def _describe_space(space: SeatSpace) -> dict[str, Any]:
@@ -112,20 +127,24 @@ def _describe_space(space: SeatSpace) -> dict[str, Any]:
 
 def _policy_of(header: dict[str, Any]) -> AgentPolicy:
     if header["schema"] != SCHEMA:
-        raise InputError(f"policy format {header['schema']} is not {SCHEMA}; use the rpax that wrote it")
+        raise InputError(f"policy format {shown(header['schema'])} is not {SCHEMA}; use the rpax that wrote it")
     networks: dict[str, nn.Module] = {}
     for head, about in header["networks"].items():
         networks[head] = _network_of(about)
-    spaces = [
-        SeatSpace(
-            tuple(about["observation_shape"]),
-            int(about["num_actions"]),
-            np.dtype(about["observation_dtype"]),
-            tuple(about["action_names"]) if about["action_names"] else None,
-        )
-        for about in header["spaces"]
-    ]
+    spaces = [_space_of(about) for about in header["spaces"]]
     heads = {int(seat): head for seat, head in header["heads"].items()}
     if set(heads.values()) != set(networks) or not set(heads) <= {0, 1}:
         raise ValueError("heads and networks do not fit")
     return AgentPolicy(networks, heads, (spaces[0], spaces[1]))
+
+
+def _space_of(about: dict[str, Any]) -> SeatSpace:
+    shape, kind, names = about["observation_shape"], about["observation_dtype"], about["action_names"]
+    actions = _size(about["num_actions"])
+    if not isinstance(shape, list) or len(shape) > _MOST_AXES or not isinstance(kind, str):
+        raise ValueError("no shape and type")
+    if np.dtype(kind).kind not in "biuf":
+        raise ValueError("no type of numbers")
+    if names is not None and (len(names) != actions or not all(isinstance(name, str) for name in names)):
+        raise ValueError("no name an action")
+    return SeatSpace(tuple(map(_size, shape)), actions, np.dtype(kind), tuple(names) if names else None)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from flax import linen as nn
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from rpax.environments.protocol import Environment, describe_spaces
 from rpax.errors import InputError, shown, suggestion
 from rpax.policies.agent import AgentPolicy
 from rpax.policies.networks import MLP, Activation
+from rpax.tensor_files import parse_tensors
+from rpax.untrusted import MOST_POLICY, read_bounded
 
 if TYPE_CHECKING:
     from rpax.runs.agent import Agent
@@ -44,18 +44,15 @@ def read_jaxmarl_file(name: str, text: str, environment: Environment) -> "Agent"
         activation, file = "tanh", text
     path = pathlib.Path(file)
     where = f"{name}: JaxMARL's parameters in {path}"
-    try:
-        arrays = load_file(path)
-    except OSError as error:
-        raise InputError(f"{where} cannot be read ({error.strerror or error}); check the path") from None
-    except SafetensorError:
-        raise InputError(f"{where} are damaged, or no safetensors file; save them with save_params") from None
+    arrays, _ = parse_tensors(read_bounded(path, MOST_POLICY, where), where, "save them with save_params")
     tree: dict[str, Any] = {}
     for key, array in arrays.items():
         *parents, leaf = key.split(_SEPARATOR)
         inner = tree
         for parent in parents:
             inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise InputError(f"{where}: {shown(key)} lies within an array; save them with save_params")
         inner[leaf] = array
     return _agent_of(where, path.stem, tree, environment, activation)
 

@@ -1,6 +1,5 @@
 """Agents that are written down: uniform play, probabilities, and in small games a function's answer in every state."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.functions import PolicyFunction
 from rpax.policies.networks import Tabular, Uniform
+from rpax.untrusted import NotStrictJSON, parse_json
 
 #: The logit of an action of probability 0: far enough down to vanish, finite so that gradients stay so.
 #: Nearer than ``external.NEVER``, as tables may be differentiated.
@@ -26,8 +26,8 @@ def read_probabilities(name: str, text: str) -> Any:
         InputError: it is no JSON.
     """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text, finite=False)
+    except NotStrictJSON:
         raise InputError(f"{name} {shown(text)} is no list of probabilities; write '[0.5, 0.5]'") from None
 
 

@@ -14,6 +14,7 @@ from rpax.reports import run_plots
 from rpax.reports.cross_play_report import heatmap_of
 from rpax.reports.cross_play_tables import markdown_table, metric_table
 from rpax.reports.heatmap import draw_heatmap, short_number
+from rpax.untrusted import read_json
 
 if TYPE_CHECKING:
     from rpax.evaluation.cross_play_result import CrossPlay
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rpax.runs.run import Run
 
 #: Settings in which runs differ without being different.
-_NOT_COMPARED = ("seed", "seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
+_NOT_COMPARED = ("seed", "seeds", "minutes", "log_every", "checkpoint_minutes", "checkpoints_kept", "sinks")
 _NOTHING = "–"
 
 
@@ -180,10 +181,10 @@ def _document(run: "Run", name: str, remedy: str) -> Mapping[str, Any] | None:
     path = None if run.path is None else run.path / name
     if path is None or not path.is_file():
         return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise InputError(f"{path} is damaged; {remedy}") from None
+    content = read_json(path, remedy)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged; {remedy}")
+    return content
 
 
 def _estimate(score: Mapping[str, Any] | None) -> str:

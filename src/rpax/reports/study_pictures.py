@@ -1,6 +1,5 @@
 """Pictures of a reproduced study, from its cells: learning curves of every population, and the heatmap."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,13 @@ import numpy as np
 from rpax.reports.case_panels import Panel, draw_panels
 from rpax.reports.cross_play_report import short_names
 from rpax.reports.heatmap import Heatmap, draw_heatmap
+from rpax.untrusted import read_json
 
 if TYPE_CHECKING:
     from rpax.reproduce.deep_runner import StudyResult
 
 _MOST_COLUMNS = 4
+_ANEW = "remove it, and it will be made again"
 
 
 def draw_study(result: "StudyResult", folder: pathlib.Path) -> list[pathlib.Path]:
@@ -32,14 +33,14 @@ def draw_study(result: "StudyResult", folder: pathlib.Path) -> list[pathlib.Path
     document = folder / "cross-play.json"
     if document.is_file():
         written.append(folder / "heatmap.png")
-        draw_heatmap(_heatmap(json.loads(document.read_text(encoding="utf-8"))), written[-1])
+        draw_heatmap(_heatmap(read_json(document, _ANEW)), written[-1])
     return written
 
 
 def _panel(population: Any, folder: pathlib.Path) -> Panel | None:
     """One population's curves over updates, a band over its seeds."""
     files = sorted(folder.glob(f"train-{population.slug}-seed-*.json"))
-    curves = [json.loads(path.read_text(encoding="utf-8"))["curve"] for path in files]
+    curves = [read_json(path, _ANEW)["curve"] for path in files]
     curves = [curve for curve in curves if len(curve) > 1]
     if not curves:
         return None

@@ -26,6 +26,7 @@ from rpax.runs.certify import Phase
 from rpax.runs.config import TrainConfig
 from rpax.runs.run import Progress as RunProgress
 from rpax.runs.run import Run, load, resume, train
+from rpax.untrusted import read_json
 
 #: Called with what is being done, how far it is, how far it goes, and the latest metrics.
 Progress = Callable[[str, int, int, Sequence[Any]], None]
@@ -179,7 +180,7 @@ def _asked(config: TrainConfig) -> dict[str, Any]:
     from rpax.runs.prepare import prepare
 
     complete, _ = prepare(config)
-    unread = ("seeds", "minutes", "log_every", "checkpoint_minutes", "sinks")
+    unread = ("seeds", "minutes", "log_every", "checkpoint_minutes", "checkpoints_kept", "sinks")
     return {name: getattr(complete, name) for name in complete.__dataclass_fields__ if name not in unread}
 
 
@@ -218,10 +219,11 @@ def read_cell(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         InputError: it is damaged.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(f"{path} is damaged; remove it, and it will be made again") from None
+    remedy = "remove it, and it will be made again"
+    content = read_json(path, remedy)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged; {remedy}")
+    return content
 
 
 def plain(value: Any) -> Any:

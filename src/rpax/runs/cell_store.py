@@ -12,10 +12,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
 from rpax.evaluation.cross_play import Cell, Entrant
+from rpax.untrusted import MOST_DOCUMENT, NotStrictJSON, check_keys, parse_json, read_bounded, read_json
 
 _Pair = tuple[str, str]
+_CELL = {"row": str, "column": str, "mean": list, "std": list, "episodes": int}
 
 
 class CellStore:
@@ -48,16 +50,16 @@ class CellStore:
             ) from None
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        known = read_json(self._settings, "choose another --out")
         try:
-            known = json.loads(self._settings.read_text(encoding="utf-8"))
             differing = [name for name in settings if known[name] != json.loads(json.dumps(settings[name]))]
-        except (ValueError, KeyError, TypeError):
+        except (LookupError, TypeError):
             raise InputError(f"{self._settings} is damaged; choose another --out") from None
         if differing:
             name = differing[0]
             raise InputError(
-                f"folder {self.folder} holds a cross-play with {name} {known[name]}, not {settings[name]}; choose "
-                "another --out"
+                f"folder {self.folder} holds a cross-play with {name} {shown(known[name])}, not {settings[name]}; "
+                "choose another --out"
             )
 
     def _end_last_line(self) -> None:
@@ -71,12 +73,12 @@ class CellStore:
     def read(self, entrants: Sequence[Entrant]) -> dict[tuple[int, int], Cell]:
         """The cells of these entrants that were played before. A line that was cut off counts as not played."""
         known: dict[_Pair, Cell] = {}
-        for line in self._cells.read_text(encoding="utf-8", errors="replace").splitlines():
+        content = read_bounded(self._cells, MOST_DOCUMENT, str(self._cells), "choose another --out")
+        for line in content.decode("utf-8", errors="replace").splitlines():
             try:
-                entry = json.loads(line)
-                cell = Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])
-                known[entry["row"], entry["column"]] = cell
-            except (ValueError, KeyError, TypeError):
+                entry = check_keys(parse_json(line, finite=False), _CELL)
+                known[entry["row"], entry["column"]] = _cell_of(entry)
+            except NotStrictJSON:
                 continue
         lasting = [(number, entrant.fingerprint) for number, entrant in enumerate(entrants) if entrant.lasts]
         pairs = {(i, j): known.get((row, column)) for i, row in lasting for j, column in lasting}
@@ -89,3 +91,11 @@ class CellStore:
         entry = {"row": row.fingerprint, "column": column.fingerprint, **cell._asdict()}
         with self._cells.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _cell_of(entry: Mapping[str, Any]) -> Cell:
+    """A line of ``cells.jsonl``."""
+    for name in ("mean", "std"):
+        if len(entry[name]) != 3 or not all(isinstance(value, float | int) for value in entry[name]):
+            raise NotStrictJSON(f"has {shown(entry[name])} for '{name}'")
+    return Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])

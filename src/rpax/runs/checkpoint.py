@@ -1,64 +1,135 @@
 """Checkpoints: the whole training state as safetensors, with a manifest that is checked when it is read.
 
-Written under a temporary name, synchronised and renamed, so that a checkpoint is either whole or not there. Nothing is
-ever pickled.
+Written under a temporary name, synchronised and renamed, so that a checkpoint is either whole or not there. Any flipped
+bit in it is found. Nothing is ever pickled.
 """
 
+import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
 
-from rpax._version import __version__
-from rpax.errors import InputError
+from rpax.errors import InputError, shown
+from rpax.runs.manifest import (
+    DTYPES,
+    MANIFEST,
+    STATE,
+    Manifest,
+    Recorded,
+    folder_name,
+    format_manifest,
+    list_checkpoints,
+    read_manifest,
+    remedy_of,
+)
+from rpax.tensor_files import ArrayType, array_type, check_same_arrays, parse_tensors
 from rpax.training.problem import TrainState
+from rpax.untrusted import read_bounded
 
-SCHEMA = 1
 KEPT = 2
-_STATE, _MANIFEST = "state.safetensors", "manifest.json"
+_ANOTHER_RUN = "is it of this run?"
 
 
-def save_checkpoint(folder: pathlib.Path, state: TrainState, update: int) -> pathlib.Path:
-    """Write ``state`` as ``folder/update-XXXXXXXXX`` and drop all but the last ``KEPT`` checkpoints."""
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a checkpoint says beside the state.
+
+    Attributes:
+        until: the updates that were asked for.
+        metrics: the metrics file, whose lines so far become as durable as the checkpoint.
+        config: the configuration.
+        objective: the objective.
+    """
+
+    until: int
+    metrics: pathlib.Path
+    config: Recorded
+    objective: Recorded
+
+
+def save_checkpoint(
+    folder: pathlib.Path, state: TrainState, update: int, plan: Plan | None = None, kept: int = KEPT
+) -> pathlib.Path:
+    """Write ``state`` as ``folder/update-XXXXXXXXX`` and drop all but the last ``kept`` checkpoints.
+
+    Args:
+        folder: that of all checkpoints.
+        state: all that the future depends on.
+        update: updates made.
+        plan: what else is written down.
+        kept: how many checkpoints stay, at least one.
+
+    Raises:
+        InputError: an array is of a type that cannot be read back.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     final = checkpoint_folder(folder, update)
     if final.exists():
         return final
-    content = format_safetensors(flatten(state))
-    manifest = {
-        "schema": SCHEMA,
-        "rpax": __version__,
-        "update": update,
-        "files": {_STATE: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}},
-    }
+    metrics_bytes = None if plan is None else _synchronise_file(plan.metrics)
+    arrays = flatten(state)
+    _check_readable(arrays)
+    content = format_safetensors(arrays)
+    manifest = Manifest(
+        update,
+        None if plan is None else plan.until,
+        metrics_bytes,
+        None if plan is None else plan.config,
+        None if plan is None else plan.objective,
+        {name: array_type(array) for name, array in arrays.items()},
+        hashlib.sha256(content).hexdigest(),
+        len(content),
+    )
+    for unfinished in folder.glob(".update-*.part"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     temporary = folder / f".{final.name}.part"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    _write(temporary / _STATE, content)
-    _write(temporary / _MANIFEST, json.dumps(manifest, indent=1).encode())
+    _write(temporary / STATE, content)
+    _write(temporary / MANIFEST, format_manifest(manifest))
+    _synchronise(temporary)
     temporary.rename(final)
     _synchronise(folder)
-    for old in list_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    for old in list_checkpoints(folder)[:-kept]:
+        # What cannot be removed takes room and no more: the new one is there.
+        shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def _check_readable(arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise InputError(
+                f"checkpoint: array {shown(name)} is {array_type(array)}, a type that checkpoints cannot hold; use one "
+                f"of {', '.join(DTYPES)}"
+            )
 
 
 def checkpoint_folder(folder: pathlib.Path, update: int) -> pathlib.Path:
     """Where the checkpoint of an update is, if it is there."""
-    return folder / f"update-{update:09d}"
+    return folder / folder_name(update)
 
 
-def list_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The whole checkpoints in ``folder``, oldest first."""
-    return sorted(path for path in folder.glob("update-*") if path.is_dir())
+def last_checkpoint(folder: pathlib.Path, metrics: pathlib.Path) -> pathlib.Path | None:
+    """The newest checkpoint in ``folder``, or ``None`` of a run that did not begin.
+
+    Raises:
+        InputError: there is none, but ``metrics`` has lines. Update 0 is saved before the first of them is written, so
+            the checkpoints were lost.
+    """
+    checkpoints = list_checkpoints(folder)
+    if not checkpoints and metrics.is_file() and metrics.stat().st_size > 0:
+        raise InputError(
+            f"run {metrics.parent} has metrics but no checkpoint, so it cannot go on; restore {folder} from a copy, or "
+            f"remove {metrics.name} to train anew from update 0"
+        )
+    return checkpoints[-1] if checkpoints else None
 
 
 def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, int]:
@@ -70,61 +141,47 @@ def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, 
     Raises:
         InputError: a file is missing, damaged, of a newer format, or belongs to another kind of run.
     """
-    arrays, update = read_arrays(path)
+    arrays, update = read_arrays(path, {name: array_type(leaf) for name, leaf in _leaves(shape)})
     return unflatten(arrays, shape, f"checkpoint {path}"), update
 
 
-def read_arrays(path: pathlib.Path) -> tuple[dict[str, np.ndarray], int]:
+def read_arrays(path: pathlib.Path, needed: Mapping[str, ArrayType] | None = None) -> tuple[dict[str, np.ndarray], int]:
     """The arrays of a checkpoint as :func:`flatten` names them, and how many updates had been made.
 
+    Args:
+        path: the checkpoint.
+        needed: the arrays of this run; a checkpoint with others is refused before it is read.
+
     Raises:
-        InputError: a file is missing, damaged, or of a newer format.
+        InputError: a file is missing, damaged, of a newer format, or holds other arrays.
     """
-    remedy = "remove it to go on from the one before"
-    try:
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-        content = (path / _STATE).read_bytes()
-        schema, expected = manifest["schema"], manifest["files"][_STATE]["sha256"]
-        update = int(manifest["update"])
-    except OSError as error:
-        raise InputError(f"checkpoint {path}: cannot be read ({error.strerror}); {remedy}") from None
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"checkpoint {path}: {_MANIFEST} is damaged; {remedy}") from None
-    if schema != SCHEMA:
-        raise InputError(
-            f"checkpoint {path}: format {schema}, this rpax reads format {SCHEMA}; use rpax {manifest.get('rpax')}"
-        )
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise InputError(f"checkpoint {path}: {_STATE} does not match its checksum, it is damaged; {remedy}")
-    try:
-        arrays = parse_safetensors(content)
-    except SafetensorError:
-        raise InputError(f"checkpoint {path}: {_STATE} is no safetensors file; {remedy}") from None
-    return arrays, update
+    manifest = read_manifest(path)
+    where, remedy = f"checkpoint {path}: {STATE}", remedy_of(path)
+    if manifest.arrays is not None and needed is not None:
+        check_same_arrays(manifest.arrays, needed, f"checkpoint {path}", "this run", _ANOTHER_RUN)
+    content = read_bounded(path / STATE, manifest.bytes, where, remedy)
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        raise InputError(f"{where} does not match its checksum, it is damaged; {remedy}")
+    arrays, _ = parse_tensors(content, where, remedy, manifest.arrays)
+    return arrays, manifest.update
 
 
 def flatten(tree: Any) -> dict[str, np.ndarray]:
     """The arrays of a PyTree by their path, like ``base/victim/seat_0/params/table``."""
+    return {name: np.asarray(leaf) for name, leaf in _leaves(tree)}
+
+
+def _leaves(tree: Any) -> list[tuple[str, Any]]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
 
 
-def unflatten(arrays: dict[str, np.ndarray], shape: Any, where: str) -> Any:
+def unflatten(arrays: Mapping[str, np.ndarray], shape: Any, where: str) -> Any:
     """The inverse of :func:`flatten`, checked against the structure ``shape``."""
-    leaves, structure = jax.tree_util.tree_flatten_with_path(shape)
-    found = []
-    for path, leaf in leaves:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        array = arrays.get(name)
-        if array is None:
-            raise InputError(f"{where}: array '{name}' is missing; is it of this run?")
-        if array.shape != leaf.shape or array.dtype != leaf.dtype:
-            raise InputError(
-                f"{where}: array '{name}' is {array.dtype}{list(array.shape)}, "
-                f"this run needs {leaf.dtype}{list(leaf.shape)}; is it of this run?"
-            )
-        found.append(array)
-    return jax.tree.unflatten(structure, found)
+    needed = {name: array_type(leaf) for name, leaf in _leaves(shape)}
+    found = {name: array_type(array) for name, array in arrays.items()}
+    check_same_arrays(found, needed, where, "this run", _ANOTHER_RUN)
+    return jax.tree.unflatten(jax.tree.structure(shape), [arrays[name] for name in needed])
 
 
 def _write(path: pathlib.Path, content: bytes) -> None:
@@ -135,10 +192,21 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 
 
 def _synchronise(folder: pathlib.Path) -> None:
-    """Make a rename durable; Windows cannot open folders and needs no such thing."""
+    """Make what a folder lists durable; Windows cannot open folders and needs no such thing."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _synchronise_file(path: pathlib.Path) -> int:
+    """Make what others wrote into a file durable; gives its length, 0 where it is not there."""
+    try:
+        # Windows synchronises only what may be written.
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return 0

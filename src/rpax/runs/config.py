@@ -182,6 +182,8 @@ class TrainConfig:
     """Updates between two lines of metrics."""
     checkpoint_minutes: float = 5.0
     """Minutes between two checkpoints."""
+    checkpoints_kept: int = 2
+    """How many checkpoints are kept, the latest."""
     snapshots: int = 0
     """How many policies of each base agent are kept on the way, evenly spaced, beside those of update 0; for agents
     named RUN:AGENT@UPDATE."""
@@ -198,7 +200,7 @@ class TrainConfig:
                 object.__setattr__(self, field.name, field.default_factory())
             elif field.default is not dataclasses.MISSING:
                 object.__setattr__(self, field.name, field.default)
-        for name in ("hidden_sizes", "channels", "sinks", "seeds", "entropies"):
+        for name in _LISTS:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
@@ -261,6 +263,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "influence": ("shaped", "joint"),
     "precision": ("float32", "float64"),
 }
+#: Settings that YAML and JSON hold as lists.
+_LISTS = ("hidden_sizes", "channels", "sinks", "seeds", "entropies")
 _MOST_UNITS, _MOST_SEEDS, _MOST_SNAPSHOTS = 65_536, 10_000, 1000
 
 
@@ -285,6 +289,8 @@ def _rule_broken(name: str, value: Any) -> str | None:
         return None if whole and 2 <= value < 2**31 else f"{_WHOLE} of at least 2"
     if name == "snapshots":
         return None if whole and 0 <= value <= _MOST_SNAPSHOTS else f"{_WHOLE} from 0 to {_MOST_SNAPSHOTS}"
+    if name == "checkpoints_kept":
+        return None if whole and 1 <= value < 2**31 else f"{_WHOLE} of at least 1"
     if name == "seed":
         return None if whole and 0 <= value < 2**32 else f"{_WHOLE} from 0 to 2³²−1"
     if name == "seeds":
@@ -355,7 +361,8 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
     """The settings in a YAML file: keys as in :class:`TrainConfig`, unknown ones refused.
 
     Raises:
-        InputError: the file cannot be read, is no YAML mapping, or has a key that does not exist.
+        InputError: the file cannot be read, is no YAML mapping, or has a key that does not exist or a value that is not
+            allowed.
     """
     content = read_yaml(path, "config file", "lookahead: 4")
     if content is None:
@@ -366,8 +373,12 @@ def read_settings(path: str | pathlib.Path) -> dict[str, Any]:
     for name in content:
         if name not in FIELDS:
             raise InputError(f"config file {path}: key {shown(name)} is unknown; {suggestion(str(name), FIELDS)}")
-    if content.get("environment_options") is not None:  # to which options given elsewhere are added
-        _check("environment_options", content["environment_options"])
+    try:
+        for name, value in content.items():
+            if value is not None:
+                _check(name, tuple(value) if isinstance(value, list) and name in _LISTS else value)
+    except InputError as error:
+        raise InputError(f"config file {path}: {error}") from None
     return dict(content)
 
 
@@ -417,5 +428,5 @@ def _assignment(assignment: str, option: str, example: str) -> tuple[str, Any]:
         return name, text
     try:
         return name, parse_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError):
         raise InputError(f"{option} {name}: {shown(text)} is not a YAML value; quote lists, like '[64, 64]'") from None

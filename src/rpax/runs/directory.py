@@ -31,6 +31,7 @@ from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
+from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
 from rpax.yaml_files import format_yaml
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
@@ -134,31 +135,39 @@ class RunDirectory:
                 path.unlink(missing_ok=True)
 
     def read_config(self) -> TrainConfig:
-        """The complete configuration."""
-        return config_from_dict(read_settings(self.config), where=f"{self.config}: key")
+        """The complete configuration.
+
+        Raises:
+            InputError: it is damaged, or names code that came with the run directory.
+        """
+        config = config_from_dict(read_settings(self.config), where=f"{self.config}: key")
+        for name in ("environment", "victim", "partner"):
+            refuse_code_inside(self.path, getattr(config, name) or "", f"{self.config}: {name}")
+        return config
 
     def read_scheme(self) -> dict[str, Any]:
         """The scheme's name and stages; without stages for a single run.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: the file is damaged, or names a folder that is not in the run directory.
         """
         if not self.scheme.is_file():
             return {"scheme": None, "stages": []}
+        content = read_json(self.scheme, "train the scheme anew")
         try:
-            content = json.loads(self.scheme.read_text(encoding="utf-8"))
-            return {
-                "scheme": str(content["scheme"]),
-                "stages": [{key: str(stage[key]) for key in ("folder", "about")} for stage in content["stages"]],
-            }
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{self.scheme} is damaged; train the scheme anew") from None
+            check_keys(content, {"scheme": str, "stages": list})
+            stages = [check_keys(stage, {"folder": str, "about": str}) for stage in content["stages"]]
+        except NotStrictJSON as error:
+            raise InputError(f"{self.scheme} is damaged, it {error}; train the scheme anew") from None
+        for stage in stages:
+            inside(self.path, stage["folder"], str(self.scheme))
+        return {"scheme": content["scheme"], "stages": stages}
 
     def stages(self) -> "list[RunDirectory]":
         """The run directories of a scheme's stages in folders of their own, as far as they are begun, in order."""
         folders = [stage["folder"] for stage in self.read_scheme()["stages"]]
-        found = [RunDirectory(self.path / folder) for folder in folders if folder != "."]
-        return [stage for stage in found if stage.config.is_file()]
+        found, here = [RunDirectory(self.path / folder) for folder in folders], self.path.resolve()
+        return [stage for stage in found if stage.path.resolve() != here and stage.config.is_file()]
 
     def read_objective(self) -> Objective:
         """The objective."""
@@ -172,13 +181,12 @@ class RunDirectory:
         """
         if not self.results.is_file():
             return None
-        try:
-            content = json.loads(self.results.read_text(encoding="utf-8"))
-            if content["status"] and content["results"] and content["update"] >= 0:
-                return content
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise InputError(f"{self.results} is damaged; remove it and `rpax resume` the run")
+        remedy = "remove it and `rpax resume` the run"
+        content = read_json(self.results, remedy)
+        fine = isinstance(content, dict) and type(content.get("update")) is int and content["update"] >= 0
+        if fine and content.get("results") and content.get("status") and isinstance(content["status"], str):
+            return content
+        raise InputError(f"{self.results} is damaged; {remedy}")
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the configuration."""

@@ -14,7 +14,7 @@ from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective
 from rpax.runs.config import FIELDS, TrainConfig, config_from_dict
 from rpax.runs.directory import RunDirectory
-from rpax.runs.prepare import prepare
+from rpax.runs.prepare import prepare, source_of
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
@@ -136,7 +136,7 @@ class Run:
         from rpax.policies.sources import find_agent
         from rpax.runs.session import make_environment
 
-        source = getattr(self.config, name, None)
+        source = source_of(self.config, name)
         if source is None:
             raise InputError(f"{self._called}: its {name} was an object in Python, which no file holds; use yours")
         seats = make_plan(self.objective).seats_of(name)
@@ -294,7 +294,7 @@ def resume(
     minutes: float | None = None,
     progress: Progress = no_progress,
 ) -> Run:
-    """Continue a run from its last checkpoint (from update 0 if it has none).
+    """Continue a run from its last checkpoint (from update 0 if it did not come to one).
 
     Args:
         path: the run directory.
@@ -349,5 +349,8 @@ def load(path: str | os.PathLike[str]) -> Run:
         return Run(config, objective, (), "unfinished", of_stages + max(updates, default=0), directory.path, {})
     from rpax.evaluation.results import SeedResult
 
-    results = tuple(SeedResult.from_dict(entry) for entry in content["results"])
+    try:
+        results = tuple(SeedResult.from_dict(entry) for entry in content["results"])
+    except (LookupError, ValueError, TypeError, AttributeError):
+        raise InputError(f"{directory.results} is damaged; remove it and `rpax resume` the run") from None
     return Run(config, objective, results, content["status"], content["update"], directory.path, {})

@@ -19,11 +19,14 @@ from rpax.policies.external import asking
 from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
-from rpax.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from rpax.runs.changes import check_unchanged, lost_metrics, other_libraries, recorded_config, recorded_objective
+from rpax.runs.checkpoint import Plan, last_checkpoint, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Between, Loop, ThinnedRows
+from rpax.runs.manifest import read_manifest
+from rpax.runs.prepare import source_of
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
@@ -44,7 +47,8 @@ Partners = Mapping[str, "tuple[AgentPolicy, Parameters]"]
 class Session:
     """A run that is being trained in this process.
 
-    ``between`` changes the state between chunks of updates, see :class:`~rpax.runs.loop.Loop`.
+    ``changes`` says what is configured otherwise than before, a line each; ``between`` changes the state between chunks
+    of updates, see :class:`~rpax.runs.loop.Loop`.
     """
 
     config: TrainConfig
@@ -53,6 +57,7 @@ class Session:
     trainer: Trainer
     state: TrainState
     update: int
+    changes: tuple[str, ...] = ()
     between: Between | None = None
 
     @classmethod
@@ -97,8 +102,19 @@ class Session:
         directory: RunDirectory,
         partners: Partners = MappingProxyType({}),
     ) -> "Session":
-        """A run from its last checkpoint, or from update 0 if it has none."""
+        """A run from its last checkpoint, or from update 0 if it did not come to one.
+
+        Raises:
+            InputError: the checkpoint is lost, cannot be read or is beyond the last update, or the run was configured
+                otherwise.
+        """
         use_compilation_cache()
+        checkpoint = last_checkpoint(directory.checkpoints, directory.metrics)
+        changes = ()
+        if checkpoint is not None:
+            manifest = read_manifest(checkpoint)
+            changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
+            changes += lost_metrics(manifest, directory.metrics) + other_libraries(manifest)
         game = make_environment(config)
         agents, left = {}, []
         for name in (name for name in objective.fixed if name not in partners):
@@ -107,7 +123,7 @@ class Session:
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
                 agents[name] = (policy, parameters)
-            elif getattr(config, name, None) is None:
+            elif source_of(config, name) is None:
                 raise InputError(
                     f"run {directory.path} cannot go on: its {name} was an object in Python, which no file holds; "
                     "train it anew, with a function that is named as FILE.py:NAME"
@@ -116,18 +132,17 @@ class Session:
                 left.append(name)
         agents |= resolve_fixed(config, objective, game, {}, left)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
-        checkpoints = list_checkpoints(directory.checkpoints)
-        if not checkpoints:
+        if checkpoint is None:
             return cls(config, objective, directory, trainer, trainer.init(), 0)
-        state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
+        state, update = load_checkpoint(checkpoint, trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
-        return cls(config, objective, directory, trainer, trainer.place(state), update)
+        return cls(config, objective, directory, trainer, trainer.place(state), update, changes)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before training begins."""
-        game, notes = self.trainer.problem.environment, []
+        game, notes = self.trainer.problem.environment, [*self.changes]
         if self.config.symmetries and game.symmetries() is None:
             notes.append(f"no symmetries of '{game.name}' are known, so other-play is self-play here")
         if self.config.exploring_starts and begins_in_its_only_state(game):
@@ -181,7 +196,9 @@ class Session:
 
     def _save_checkpoint(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "called with a run directory only"
-        save_checkpoint(self.directory.checkpoints, state, update)
+        config, objective = recorded_config(self.config), recorded_objective(self.objective)
+        plan = Plan(self.config.updates or 0, self.directory.metrics, config, objective)
+        save_checkpoint(self.directory.checkpoints, state, update, plan, self.config.checkpoints_kept)
 
     def _keep_snapshot(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "whoever wants snapshots has a run directory"
@@ -277,7 +294,7 @@ def resolve_fixed(
     """
     plan = make_plan(objective)
     wanted = objective.fixed if names is None else names
-    sources = {name: given.get(name, getattr(config, name, None)) for name in wanted}
+    sources = {name: given.get(name, source_of(config, name)) for name in wanted}
     return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
 
 

@@ -41,6 +41,7 @@ _NOT_IN_PROGRAMS = (
     "sinks",
     "minutes",
     "checkpoint_minutes",
+    "checkpoints_kept",
     "log_every",
     "snapshots",
 )

@@ -3,7 +3,6 @@
 Source: Strouse et al., "Collaborating with Humans without Human Data", 2021.
 """
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from rpax.errors import InputError
 from rpax.objectives.catalogue import SKILLS, algorithm
 from rpax.schemes.stages import Finished, Scheme, Stage, stage_config, stage_seed
+from rpax.untrusted import NotStrictJSON, check_keys, read_json
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
@@ -74,11 +74,14 @@ class FictitiousCoPlay(Scheme):
 
 
 def _read_choice(file: pathlib.Path, pool: "Run") -> dict[int, int]:
+    remedy = "remove it, and the pool's policies are measured again"
+    content = read_json(file, remedy)
     try:
-        written = json.loads(file.read_text(encoding="utf-8"))["half_trained"]
-        return {seed: int(written[str(seed)]) for seed in pool.config.seed_list}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{file} is damaged; remove it, and the pool's policies are measured again") from None
+        updates = dict.fromkeys(map(str, pool.config.seed_list), int)
+        written = check_keys(check_keys(content, {"half_trained": dict})["half_trained"], updates)
+    except NotStrictJSON as error:
+        raise InputError(f"{file} is damaged, it {error}; {remedy}") from None
+    return {seed: written[str(seed)] for seed in pool.config.seed_list}
 
 
 def kept_updates(pool: "Run", seed: int) -> list[int]:

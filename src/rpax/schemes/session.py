@@ -15,7 +15,8 @@ from rpax.environments.protocol import Environment
 from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.runs.agent import Agent
-from rpax.runs.checkpoint import list_checkpoints
+from rpax.runs.changes import check_same_config
+from rpax.runs.checkpoint import last_checkpoint
 from rpax.runs.config import TrainConfig
 from rpax.runs.directory import RunDirectory
 from rpax.runs.run import Progress, Run, load
@@ -100,7 +101,7 @@ class SchemeSession:
         """The session of a stage: from its last checkpoint, or from its beginning."""
         partners = _stacked(self.scheme.partners(stage, finished, self._game))
         directory = self._directory_of(stage)
-        if directory is not None and list_checkpoints(directory.checkpoints):
+        if directory is not None and last_checkpoint(directory.checkpoints, directory.metrics) is not None:
             session = Session.go_on(stage.config, stage.objective, directory, partners)
         else:
             session = Session.begin(
@@ -120,10 +121,16 @@ class SchemeSession:
         return RunDirectory.create(path, stage.config, stage.objective)
 
     def _finished(self, stage: Stage) -> Run | None:
-        """The run of a stage that is finished already."""
+        """The run of a stage that is finished already.
+
+        Raises:
+            InputError: it was trained with other settings than the scheme has now.
+        """
         if self.directory is None or not RunDirectory(self.directory.path / stage.folder).config.is_file():
             return None
         run = load(self.directory.path / stage.folder)
+        if stage.folder:
+            check_same_config(f"run {run.path}", run.config, stage.config)
         return run if run.status == "finished" else None
 
     def _stopped(self, run: Run, before: int, stage: Stage) -> Run:

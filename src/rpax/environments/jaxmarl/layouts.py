@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from rpax.errors import InputError, shown
+from rpax.untrusted import MOST_LAYOUT, read_text
 
 #: (line, column), from 0.
 Cell = tuple[int, int]
@@ -48,23 +49,23 @@ WWWWWWW
 _STATIONS = {"P": "pot", "O": "onion pile", "B": "plate pile", "X": "delivery"}
 _LEGEND = "W counter, A agent, P pot, O onions, B plates, X delivery, space floor"
 _SMALLEST, _LARGEST = 3, 32
-_MOST_BYTES = 100_000
 
 
 def read_layout(source: object) -> str:
     """A layout as the user gives it: text of several lines, a list of lines, or the path of a ``.txt`` file.
 
     Returns:
-        The drawing without empty lines around it and without common indentation, unchecked.
+        The drawing without empty lines around it and without common indentation; that of a file is checked.
 
     Raises:
-        InputError: it is none of these, or the file cannot be read.
+        InputError: it is none of these, or the file cannot be read or is drawn wrong.
     """
     if isinstance(source, pathlib.Path) or (
         isinstance(source, str) and "\n" not in source and source.strip().lower().endswith(".txt")
     ):
-        source = _read_file(pathlib.Path(source if isinstance(source, pathlib.Path) else source.strip()))
-    elif isinstance(source, str) and "\n" not in source.strip():
+        path = pathlib.Path(source if isinstance(source, pathlib.Path) else source.strip())
+        return _read_file(path)
+    if isinstance(source, str) and "\n" not in source.strip():
         raise InputError(
             f"layout {shown(source)} is one line, and no file whose name ends in .txt; draw it in lines of "
             f"{_LEGEND}, or name a .txt file"
@@ -73,27 +74,26 @@ def read_layout(source: object) -> str:
         source = "\n".join(source)
     if not isinstance(source, str):
         raise InputError(f"layout {shown(source)} is no text; draw it in lines of {_LEGEND}, or name a .txt file")
-    lines = [line.rstrip(" \r") for line in source.split("\n")]
+    return _without_margins(source)
+
+
+def _read_file(path: pathlib.Path) -> str:
+    drawing = _without_margins(read_text(path, MOST_LAYOUT, f"layout file {path}"))
+    try:
+        check_layout(drawing)
+    except InputError as error:
+        raise InputError(f"layout file {path}{str(error).removeprefix('layout')}") from None
+    return drawing
+
+
+def _without_margins(text: str) -> str:
+    lines = [line.rstrip(" \r") for line in text.split("\n")]
     while lines and not lines[0]:
         lines.pop(0)
     while lines and not lines[-1]:
         lines.pop()
     indentation = min((len(line) - len(line.lstrip(" ")) for line in lines if line), default=0)
     return "\n".join(line[indentation:] for line in lines)
-
-
-def _read_file(path: pathlib.Path) -> str:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"layout file {path}: larger than {_MOST_BYTES} bytes; is it the right file?")
-        return path.read_text(encoding="utf-8-sig")
-    except InputError:
-        raise
-    except UnicodeDecodeError:
-        raise InputError(f"layout file {path}: not UTF-8 text; save it as UTF-8") from None
-    except (OSError, ValueError) as error:  # ValueError for a path that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"layout file {path}: cannot be read ({reason}); check the path") from None
 
 
 def check_layout(text: str) -> None:
