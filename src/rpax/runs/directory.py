@@ -14,7 +14,6 @@
 """
 
 import contextlib
-import importlib.metadata
 import itertools
 import json
 import os
@@ -31,10 +30,9 @@ from rpax.folders import missing_folders, remove_empty
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
+from rpax.runs.manifest import library_versions
 from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
 from rpax.yaml_files import format_yaml
-
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
 
 
 def default_directory(algorithm: str, environment: str) -> pathlib.Path:
@@ -81,7 +79,8 @@ class RunDirectory:
             run.path.mkdir(parents=True, exist_ok=True)
             run.write_config(config)
             save_objective(objective, run.objective)
-            run.write_json(run.versions, _versions())
+            about = {"platform": platform.platform(), "rpax": __version__}
+            run.write_json(run.versions, about | library_versions())
         except OSError as error:
             raise InputError(
                 f"run directory {run.path}: cannot be created ({error.strerror}); choose another --out"
@@ -202,8 +201,3 @@ def _replace_text(path: pathlib.Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform(), "rpax": __version__}
-    return found | {name: importlib.metadata.version(name) for name in _LIBRARIES}

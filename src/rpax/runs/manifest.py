@@ -32,7 +32,7 @@ from rpax.untrusted import MOST_ARRAYS, MOST_MANIFEST, NotStrictJSON, check_keys
 
 SCHEMA = 2
 MANIFEST, STATE = "manifest.json", "state.safetensors"
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "safetensors")
+_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
 #: The types of the arrays that can be read back.
 DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("uint", "int", "float") for bits in (8, 16, 32, 64)))
 _HEX = frozenset("0123456789abcdef")
