@@ -16,6 +16,8 @@ JSON documents of a run or a cross-play   100 MB, 64 levels
 ========================================  =====================
 """
 
+import importlib.machinery
+import importlib.util
 import json
 import math
 import os
@@ -36,7 +38,7 @@ _MOST_PART = 255
 
 
 def read_bounded(path: pathlib.Path, most: int, where: str, remedy: str = "check the path") -> bytes:
-    """The content of a file of at most ``most`` bytes; of a larger one (or one without end) no more is read.
+    """The content of a file of at most ``most`` bytes; of a larger one no more is read.
 
     Args:
         path: the file.
@@ -45,11 +47,11 @@ def read_bounded(path: pathlib.Path, most: int, where: str, remedy: str = "check
         remedy: what helps where it cannot be read.
 
     Raises:
-        InputError: it cannot be read, or is larger.
+        InputError: it cannot be read, is larger, or no regular file (a device, a pipe).
     """
     try:
-        with path.open("rb") as file:
-            _check_size(file.fileno(), most, where)
+        with open(path, "rb", opener=_open_at_once) as file:
+            _check_regular(file.fileno(), most, where)
             content = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError for a path that no file can have
         if isinstance(error, InputError):
@@ -61,9 +63,16 @@ def read_bounded(path: pathlib.Path, most: int, where: str, remedy: str = "check
     return content
 
 
-def _check_size(descriptor: int, most: int, where: str) -> None:
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for somebody to write into a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_regular(descriptor: int, most: int, where: str) -> None:
     found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_size > most:
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{where}: is no regular file; copy what it gives into one")
+    if found.st_size > most:
         raise _too_large(most, where)
 
 
@@ -180,16 +189,40 @@ def inside(folder: pathlib.Path, name: str, where: str) -> pathlib.Path:
 
 
 def refuse_code_inside(folder: pathlib.Path, text: str, where: str) -> None:
-    """Refuse ``FILE.py:NAME`` where the file lies in ``folder``: what somebody sends is data, and none of it is run.
+    """Refuse ``FILE.py:NAME`` and ``MODULE:NAME`` that lie in ``folder``: what somebody sends is data, never run.
 
     Raises:
         InputError: it lies there.
     """
-    file = text.rpartition(":")[0]
-    if file.endswith(".py") and folder.resolve() in pathlib.Path(file).resolve().parents:
-        raise InputError(
-            f"{where}: {shown(text)} is code in the folder itself, which is never run; move it elsewhere if it is yours"
-        )
+    root, source = folder.resolve(), text.rpartition(":")[0]
+    for place in _places_of_code(source) if source else ():
+        if root in (place, *place.parents):
+            raise InputError(
+                f"{where}: {shown(text)} is code in the folder itself, which is never run; move it elsewhere if it is "
+                "yours"
+            )
+
+
+def _places_of_code(source: str) -> list[pathlib.Path]:
+    """Where a file, or a module and the packages around it, would be run from; nothing is imported to find out."""
+    # Agents are named with space around them or without.
+    files = [pathlib.Path(name) for name in (source, source.strip())]
+    if any(file.suffix == ".py" for file in files):
+        return [file.resolve() for file in files]
+    places: list[pathlib.Path] = []
+    top, *parts = source.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+        for part in (*parts, None):
+            if spec is None:
+                break
+            within = [*(spec.submodule_search_locations or ())]
+            places += [pathlib.Path(place).resolve() for place in (*within, spec.origin) if place]
+            # Unlike importlib.util.find_spec, which imports the packages around a module.
+            spec = importlib.machinery.PathFinder.find_spec(part, within) if part is not None else None
+    except (ImportError, ValueError):  # no name of a module
+        pass
+    return places
 
 
 def check_keys(

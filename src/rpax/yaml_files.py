@@ -1,4 +1,4 @@
-"""Reading YAML that users wrote: safe, bounded, duplicate keys refused, and every failure one clear line."""
+"""YAML: what users wrote is read safely, bounded, duplicate keys refused, and every failure one clear line."""
 
 import pathlib
 import re
@@ -46,7 +46,22 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+class _Dumper(yaml.SafeDumper):
+    """A safe dumper that quotes text which :class:`_StrictLoader` would take for a number."""
+
+
+for _kind in (_StrictLoader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def format_yaml(value: Any, **layout: Any) -> str:
+    """YAML from which :func:`parse_yaml` gets the value back, in the value's own order.
+
+    Args:
+        value: mappings, lists, text, numbers.
+        **layout: what :func:`yaml.dump` takes.
+    """
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=120, **layout)
 
 
 def parse_yaml(text: str) -> Any:

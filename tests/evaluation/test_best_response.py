@@ -109,7 +109,10 @@ def test_it_plays_the_partner_as_it_is_whatever_the_examined_run_averaged_over()
     assert trained.results[0].policies["best_response"][0][0] > 0.95
 
 
-@pytest.mark.parametrize(("algorithm", "given", "taken"), [("sp-augmented", None, 0.0), ("sp", 0.25, 0.25)])
+@pytest.mark.parametrize(
+    ("algorithm", "given", "taken"),
+    [pytest.param("sp-augmented", None, 0.0, marks=pytest.mark.slow), ("sp", 0.25, 0.25)],
+)
 def test_exploring_starts_are_taken_over_unless_they_are_what_the_algorithm_is(algorithm, given, taken):
     run = rpax.train(
         algorithm, "small/ring", envs=2, steps=5, updates=1, hidden_sizes=(4,), evaluation_episodes=2,

@@ -63,6 +63,11 @@ def simulate(rng, count, mix, layout, data_sets=DATA_SETS):
     return TRUTH + seeds + pair_spread * pair + noise * rng.normal(size=pair.shape), in_seat_0
 
 
+def at_most(share):
+    """A share and three standard errors of one that so many data sets give."""
+    return share + 3 * math.sqrt(share * (1 - share) / DATA_SETS)
+
+
 @pytest.mark.parametrize("count", [5, 10])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mix", MIXES)
@@ -83,9 +88,9 @@ def test_interval_of_cross_play_of_four_seeds(mix):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mix", MIXES)
 def test_interval_of_cross_play_of_three_seeds(mix, layout):
-    """Seeds and pairs cannot be told apart: right where seeds make the difference, and never too narrow."""
+    """Seeds and pairs cannot be told apart: right where seeds make the difference, else too wide, at most 99.5 %."""
     pairs, _ = simulate(np.random.default_rng(3), 3, mix, layout)
-    most = HIGH if mix in (SEEDS_ONLY, SEEDS_MOSTLY, EVEN) else 1
+    most = HIGH if mix in (SEEDS_ONLY, SEEDS_MOSTLY, EVEN) else at_most(0.995)
     assert LOW <= coverage(mean_over_pairs(pairs)) <= most
     assert LOW <= coverage(iqm_over_pairs(pairs)) <= most
 
@@ -125,7 +130,7 @@ def test_interval_of_the_gap_covers(count, correlation, mix, self_spread):
     pairs, effect = simulate(rng, count, mix, LAYOUTS[0])
     own = correlation * effect + math.sqrt(1 - correlation**2) * rng.normal(size=effect.shape)
     alone = 140 + self_spread * own + mix[2] * rng.normal(size=effect.shape)
-    highest = HIGH if count > 3 else 1
+    highest = HIGH if count > 3 else at_most(0.988)
     assert LOW <= coverage(gap_over_pairs(alone, pairs), 40) <= highest
 
 

@@ -74,6 +74,11 @@ def test_any_objective_survives_the_way_through_a_file(objective):
     assert list(again.agents) == list(objective.agents)
 
 
+@pytest.mark.parametrize("name", ["1e3", "0E0", "-1e-3", ".5e+2", "1.0", "yes", "null", "~", "2026-01-01"])
+def test_a_name_that_looks_like_something_else_stays_a_name(name):
+    assert there_and_back(Objective({"a": "base"}, [ObjectiveEdge("a", "a", "a")], name)).name == name
+
+
 @given(objectives())
 @settings(deadline=None, max_examples=30)
 def test_any_objective_survives_as_plain_data(objective):

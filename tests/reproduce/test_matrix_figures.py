@@ -27,7 +27,13 @@ def failing(results):
     return [(r.case.label, r.held, [r.case.measure(outcome) for outcome in r.outcomes]) for r in results]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+#: The others take longest.
+QUICK = ("figure-2", "figure-13")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
+)
 def test_exact_tabular_runs_show_the_figure(name):
     results = reproduce(name, "exact", "tabular")
     assert all_claims_hold(results), failing(results)

@@ -1,5 +1,6 @@
 """A run goes on as what it was: settings that would make it another run are refused, harmless ones are named."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -10,8 +11,10 @@ import yaml
 import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
-from rpax.runs.changes import FREE, recorded_config
+from rpax.runs.changes import FREE, check_same_config, check_unchanged, recorded_config
 from rpax.runs.config import FIELDS, TrainConfig
+from rpax.runs.directory import RunDirectory
+from rpax.runs.manifest import library_versions, read_manifest
 from rpax.runs.run import no_progress, reopen
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -139,3 +142,105 @@ def test_code_that_came_with_a_run_is_never_run(name, stopped, tmp_path):
         ):
             attempt(run)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["sent_run.sent", "sent_run.folder.sent", "all_runs.sent_run.sent", "sent"],
+)
+def test_a_module_that_came_with_a_run_is_never_imported(module, stopped, tmp_path, monkeypatch):
+    canary = tmp_path / "canary"
+    run = shutil.copytree(stopped, tmp_path / "all_runs" / "sent_run")
+    (run / "folder").mkdir()
+    for file in (run / "sent.py", run / "folder" / "sent.py", run / "__init__.py"):
+        file.write_text(f"open({str(canary)!r}, 'w')\n")
+    for folder in (run.parent.parent, run.parent, run):
+        monkeypatch.syspath_prepend(folder)
+    values = yaml.safe_load((run / "config.yaml").read_text()) | {"environment": f"{module}:mine/game"}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    for attempt in (rpax.load, rpax.resume):
+        with pytest.raises(InputError, match=r"config\.yaml: environment: .* is code in the folder itself"):
+            attempt(run)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("path", [" {}/mine.py", "{}/mine.py/", "{}/folder/../mine.py"])
+@pytest.mark.parametrize("name", ["victim", "environment"])
+def test_code_that_came_with_a_run_is_found_however_it_is_written(name, path, stopped, tmp_path):
+    run = changed(stopped, tmp_path, **{name: f"{path.format(tmp_path / 'run')}:agent"})
+    (run / "mine.py").write_text("")
+    with pytest.raises(InputError, match=rf"config\.yaml: {name}: .* is code in the folder itself"):
+        rpax.load(run)
+
+
+def test_a_module_of_the_users_own_is_no_code_that_came_with_a_run(stopped, tmp_path, monkeypatch):
+    (tmp_path / "my_folder").mkdir()
+    (tmp_path / "my_folder" / "my_game.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = changed(stopped, tmp_path, environment="my_folder.my_game:mine/game")
+    assert rpax.load(run).config.environment == "my_folder.my_game:mine/game"
+
+
+def test_only_victim_and_partner_of_the_configuration_name_fixed_agents(tmp_path):
+    canary = tmp_path / "canary"
+    run = tmp_path / "run"
+    rpax.train("ap", "matrix/figure-2", exact=True, updates=2, minutes=1e-9, victim="uniform", out=run)
+    (run / "sent.py").write_text(f"open({str(canary)!r}, 'w')\n")
+    for file, before, after in (
+        ("objective.yaml", "victim", "algorithm"),
+        ("config.yaml", "victim: uniform", "victim: null"),
+        ("config.yaml", "algorithm: ap", f"algorithm: {run}/sent.py:go"),
+    ):
+        text = (run / file).read_text()
+        assert before in text
+        (run / file).write_text(text.replace(before, after))
+    shutil.rmtree(run / "checkpoints")
+    shutil.rmtree(run / "fixed")
+    (run / "metrics.jsonl").unlink()
+    (run / "results.json").unlink()
+    with pytest.raises(InputError, match="its algorithm was an object in Python, which no file holds; train it anew"):
+        rpax.resume(run)
+    (run / "policies").rename(run / "kept")
+    (run / "policies").mkdir()
+    unfinished = rpax.load(run)
+    with pytest.raises(InputError, match="its algorithm was an object in Python"):
+        dataclasses.replace(unfinished, status="finished").agent("algorithm")
+    assert not canary.exists()
+
+
+def test_a_file_of_the_users_own_may_move(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, name in (("old", "mine.py"), ("new", "ours.py")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("def fair(observations):\n    return [[0.5, 0.5]] * len(observations)\n")
+    old, new = "old/mine.py:fair", "new/ours.py:fair"
+    run = tmp_path / "run"
+    rpax.train("ap", "matrix/figure-2", exact=True, updates=2, log_every=1, minutes=1e-9, victim=old, out=run)
+    session = reopen(changed(run, tmp_path / "moved", victim=new), until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (f"victim in config.yaml is '{new}' now and was '{old}'; the file must say what it said",)
+    for other in ("new/ours.py:unfair", "uniform", f"{run}:fair"):
+        config = dataclasses.replace(RunDirectory(run).read_config(), victim=other)
+        manifest = read_manifest(run / "checkpoints" / "update-000000001")
+        with pytest.raises(InputError, match=r"run: victim in config\.yaml is .* now and was .*; set it back"):
+            check_unchanged("run", manifest, config, RunDirectory(run).read_objective())
+
+
+def test_a_file_that_moved_hides_no_other_change():
+    before = TrainConfig("sp", "old/mine.py:mine/game", base_rate=0.1)
+    check_same_config("run", before, dataclasses.replace(before, environment="new/ours.py:mine/game"))
+    for changes in ({"environment": "new/ours.py:mine/other"}, {"environment": "ours.py:mine/game", "base_rate": 0.2}):
+        with pytest.raises(InputError, match=f"was made with {list(changes)[-1]} "):
+            check_same_config("run", before, dataclasses.replace(before, **changes))
+
+
+def test_another_version_of_what_compiles_the_updates_is_named(stopped, monkeypatch):
+    monkeypatch.setattr(
+        "rpax.runs.changes.library_versions", lambda: library_versions() | {"jaxlib": "99.1", "optax": "99.2"}
+    )
+    session = reopen(stopped, until=None, minutes=None)
+    assert session is not None
+    assert session.notes == (
+        f"jaxlib is 99.1 now and was {library_versions()['jaxlib']} until update 2; numbers may differ in their last "
+        "bits from those of a run that was not stopped",
+    )

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,6 +88,45 @@ def test_saving_the_same_update_again_leaves_it_alone(tmp_path):
     assert same(load_checkpoint(path, SHAPE)[0], some_state(0))
 
 
+def test_checkpoints_are_in_the_order_of_their_updates_even_beyond_nine_digits(tmp_path):
+    updates = (999_999_998, 999_999_999, 10**9, 10**9 + 1)
+    for update in updates:
+        save_checkpoint(tmp_path, some_state(), update)
+    assert [read_manifest(path).update for path in list_checkpoints(tmp_path)] == [10**9, 10**9 + 1]
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_does_not_undo_the_new_one(tmp_path, monkeypatch):
+    def refuse(*arguments: object, **named: object) -> None:
+        raise PermissionError("in use")
+
+    save_checkpoint(tmp_path, some_state(1), 1, kept=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.unlink", refuse)
+        path = save_checkpoint(tmp_path, some_state(2), 2, kept=1)
+    assert same(load_checkpoint(path, SHAPE)[0], some_state(2))
+    save_checkpoint(tmp_path, some_state(3), 3, kept=1)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["update-000000003"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "complex64", "float8_e4m3fn"])
+def test_an_array_that_could_not_be_read_back_is_refused_before_anything_is_written(dtype, tmp_path):
+    state = some_state()._replace(critics={"shared": np.zeros((2, 3), jnp.dtype(dtype))})
+    with pytest.raises(InputError, match=rf"array 'critics/shared' is {dtype}\[2, 3\], a type that .* use one of bool"):
+        save_checkpoint(tmp_path, state, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "manifest.json"])
+def test_to_remove_a_damaged_checkpoint_helps_only_where_there_is_another_one(name, tmp_path):
+    path = save_checkpoint(tmp_path, some_state(), 7)
+    (path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="; it is the only one, so the run cannot go on; restore it from a copy, or"):
+        load_checkpoint(path, SHAPE)
+    save_checkpoint(tmp_path, some_state(), 6)
+    with pytest.raises(InputError, match="; remove it to go on from the one before"):
+        load_checkpoint(path, SHAPE)
+
+
 def test_there_are_no_checkpoints_where_there_is_no_folder(tmp_path):
     assert list_checkpoints(tmp_path / "checkpoints") == []
 
@@ -98,7 +138,7 @@ def test_any_flipped_bit_of_the_arrays_is_found(tmp_path_factory, place, bit):
     content = bytearray((path / "state.safetensors").read_bytes())
     content[int(place * len(content))] ^= 1 << bit
     (path / "state.safetensors").write_bytes(content)
-    with pytest.raises(InputError, match="does not match its checksum, it is damaged; remove it"):
+    with pytest.raises(InputError, match="does not match its checksum, it is damaged; it is the only one"):
         load_checkpoint(path, SHAPE)
 
 
@@ -136,7 +176,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 def test_a_damaged_manifest_is_named(tmp_path, text):
     path = save_checkpoint(tmp_path, some_state(), 1)
     (path / "manifest.json").write_text(text)
-    with pytest.raises(InputError, match=r"manifest\.json is damaged, it .*; remove it"):
+    with pytest.raises(InputError, match=r"manifest\.json is damaged, it .*; it is the only one"):
         load_checkpoint(path, SHAPE)
 
 
@@ -160,7 +200,7 @@ def test_content_that_is_no_safetensors_is_refused_even_with_the_right_checksum(
     path = save_checkpoint(tmp_path, some_state(), 1)
     (path / "state.safetensors").write_bytes(b"pickle")
     rewrite(path, files={"state.safetensors": {"sha256": hashlib.sha256(b"pickle").hexdigest(), "bytes": 6}}, arrays={})
-    with pytest.raises(InputError, match="no safetensors file, it has 6 bytes; remove it"):
+    with pytest.raises(InputError, match="no safetensors file, it has 6 bytes; it is the only one"):
         read_arrays(path)
 
 

@@ -69,17 +69,51 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(mode, tmp_path):
         assert (arrays["lookahead_streams/state/number"] > 0).all()
 
 
-@pytest.mark.parametrize("lost", ["the last checkpoint", "all checkpoints"])
-def test_what_was_logged_after_the_checkpoint_is_dropped_and_trained_again(lost, finished_run, tmp_path):
+def test_what_was_logged_after_the_checkpoint_is_dropped_and_trained_again(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run", ignore=shutil.ignore_patterns("results.json", "policies"))
     shutil.rmtree(run / "checkpoints" / "update-000000004")
-    if lost == "all checkpoints":
-        shutil.rmtree(run / "checkpoints")
     (run / "metrics.jsonl").write_text((run / "metrics.jsonl").read_text() + '{"update": 5, "se')
     assert (rpax.load(run).status, rpax.load(run).update) == ("unfinished", 0)
     assert rpax.load(run).metrics()[-1]["update"] == 4
     assert main(["resume", str(run), "--quiet"]) == 0
     assert_same_outcome(run, finished_run)
+
+
+def test_a_run_whose_checkpoints_were_lost_keeps_its_metrics(finished_run, tmp_path, capsys):
+    run = shutil.copytree(finished_run, tmp_path / "run", ignore=shutil.ignore_patterns("results.json", "update-*"))
+    metrics = (run / "metrics.jsonl").read_bytes()
+    assert main(["resume", str(run), "--quiet"]) == 2
+    message = capsys.readouterr().err
+    assert f"run {run} has metrics but no checkpoint, so it cannot go on; restore {run}/checkpoints from" in message
+    assert message.endswith("or remove metrics.jsonl to train anew from update 0\n")
+    assert message.count("\n") == 1
+    assert (run / "metrics.jsonl").read_bytes() == metrics
+    (run / "metrics.jsonl").unlink()
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert_same_outcome(run, finished_run)
+
+
+@pytest.mark.parametrize(("algorithm", "folder"), [("sp", "."), ("fcp", "pool")])
+def test_metrics_have_no_line_before_there_is_a_checkpoint(algorithm, folder, tmp_path, monkeypatch):
+    def stop(*arguments: object) -> None:
+        raise OSError("no power")
+
+    settings = {"exact": True, "updates": 4, "log_every": 1, **({"population": 2} if algorithm == "fcp" else {})}
+    run = tmp_path / "run"
+    rpax.train(algorithm, "matrix/figure-2", **settings, **AT_ONCE, out=run)
+    for name in ("checkpoints", "policies"):
+        shutil.rmtree(run / folder / name)
+    (run / folder / "results.json").unlink(missing_ok=True)
+    # The stage's own: schemes open their stages themselves.
+    with pytest.raises(InputError, match="has metrics but no checkpoint"):
+        rpax.resume(run)
+    (run / folder / "metrics.jsonl").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("rpax.runs.session.save_checkpoint", stop)
+        with pytest.raises(InputError, match="no power"):
+            rpax.resume(run)
+    assert (run / folder / "metrics.jsonl").read_bytes() == b""
+    assert rpax.resume(run).status == "finished"
 
 
 def test_resuming_a_finished_run_exits_0_and_changes_nothing(finished_run, tmp_path, capsys):

@@ -108,7 +108,9 @@ def test_a_resumed_run_has_the_snapshots_of_one_that_was_not_stopped(whole, tmp_
 
 
 def test_snapshots_after_the_checkpoint_are_taken_again(whole, tmp_path):
-    run = shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("results.json", "checkpoints"))
+    run = shutil.copytree(
+        whole, tmp_path / "run", ignore=shutil.ignore_patterns("results.json", "checkpoints", "metrics.jsonl")
+    )
     for path in (run / "policies" / "seed-1").glob("*@*"):
         path.write_bytes(b"half of it")
     (run / "policies" / "seed-0" / "victim@6.safetensors").unlink()

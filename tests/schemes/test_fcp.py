@@ -131,6 +131,7 @@ def test_the_pool_is_measured_once(tmp_path, monkeypatch, no_plots):
     chosen = json.loads((tmp_path / "run" / "pool.json").read_text())["half_trained"]
     (tmp_path / "run" / "results.json").unlink()
     shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
     monkeypatch.setattr("rpax.schemes.measure.self_play_returns", None)
     resumed = rpax.resume(tmp_path / "run")
     pool = rpax.load(tmp_path / "run" / "pool")

@@ -63,7 +63,7 @@ def test_resuming_goes_on_with_the_first_unfinished_stage(tmp_path):
     first = (copy / "agent-0" / "results.json").stat().st_mtime_ns
     for gone in ("agent-2", "policies", "agent-1/checkpoints"):
         shutil.rmtree(copy / gone)
-    for gone in ("results.json", "agent-1/results.json"):
+    for gone in ("results.json", "agent-1/results.json", "agent-1/metrics.jsonl"):
         (copy / gone).unlink()
     assert rpax.load(copy).status == "unfinished"
     with pytest.raises(InputError, match=r"agent-1 is a stage of .*copy; `rpax resume .*copy` goes on with it"):
@@ -92,6 +92,7 @@ def test_a_time_limit_stops_the_scheme_and_resuming_ends_it(tmp_path):
 def test_a_time_limit_in_the_last_stage_leaves_its_agent(tmp_path):
     run = train("fcp", population=2, out=tmp_path / "run", log_every=1)
     shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
     (tmp_path / "run" / "results.json").unlink()
     stopped = rpax.resume(tmp_path / "run", minutes=1e-7)
     assert (stopped.status, stopped.update) == ("out of time", 1)
@@ -166,6 +167,7 @@ def test_an_objective_of_ones_own_that_is_called_like_a_scheme_goes_on_as_what_i
     settings = {"exact": True, "log_every": 1, "out": tmp_path / "run"}
     assert rpax.train(str(file), "matrix/figure-2", updates=3, minutes=1e-9, **settings).status == "out of time"
     shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
     resumed = rpax.resume(tmp_path / "run")
     assert (resumed.status, resumed.update) == ("finished", 3)
     assert not (tmp_path / "run" / "scheme.json").exists()

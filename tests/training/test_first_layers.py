@@ -93,7 +93,9 @@ def test_they_are_used(problem, played):
     "settings",
     [
         {"base_update": "pg", "lookahead": 2, "entropy": 0.02},
-        {"base_update": "ppo", "lookahead": 1, "ppo_epochs": 3, "ppo_minibatches": 2},
+        pytest.param(
+            {"base_update": "ppo", "lookahead": 1, "ppo_epochs": 3, "ppo_minibatches": 2}, marks=pytest.mark.slow
+        ),
     ],
     ids=["two lookahead steps", "ppo"],
 )

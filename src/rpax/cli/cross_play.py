@@ -99,24 +99,18 @@ def print_cross_play(result: "CrossPlay") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rpax.reports.cross_play_tables import metric_table
-    from rpax.reports.heatmap import short_number
+    from rpax.reports.cross_play_tables import cell_table, metric_table
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    head, lines = metric_table(result)
-    table = Table(title=f"{result.environment}: {result.about}", title_justify="left")
-    for name in head:
-        table.add_column(name, overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
-    if len(result.names) > _MOST_SHOWN:
-        return
-    cells = Table(title="mean return of seat 0; rows are seat 0, columns seat 1", title_justify="left")
-    for name in ("", *result.names):
-        cells.add_column(name, overflow="fold")
-    for name, row in zip(result.names, result.mean.tolist(), strict=True):
-        cells.add_row(name, *(short_number(value) if value == value else "–" for value in row))
-    console.print(cells)
+    tables = {f"{result.environment}: {result.about}": metric_table(result)}
+    if len(result.names) <= _MOST_SHOWN:
+        tables["mean return of seat 0 (rows)"] = cell_table(result, 0)
+    for title, (head, lines) in tables.items():
+        table = Table(title=title, title_justify="left")
+        for name in head:
+            table.add_column(name, overflow="fold")
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)

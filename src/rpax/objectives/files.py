@@ -4,11 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-import yaml
-
 from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective, ObjectiveEdge
-from rpax.yaml_files import read_yaml
+from rpax.yaml_files import format_yaml, read_yaml
 
 _EDGE_KEYS = tuple(field.name for field in dataclasses.fields(ObjectiveEdge))
 _EDGE_REQUIRED = ("learner", "beneficiary", "partner")
@@ -63,7 +61,7 @@ def objective_to_dict(objective: Objective) -> dict:
 
 def save_objective(objective: Objective, path: str | pathlib.Path) -> None:
     """Write ``objective`` as YAML; :func:`load_objective` reads it back as the same objective."""
-    text = yaml.safe_dump(objective_to_dict(objective), sort_keys=False, default_flow_style=None, width=120)
+    text = format_yaml(objective_to_dict(objective), default_flow_style=None)
     pathlib.Path(path).write_text(text, encoding="utf-8")
 
 

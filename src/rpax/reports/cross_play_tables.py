@@ -46,6 +46,12 @@ def metric_table(result: "CrossPlay") -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
+def cell_table(result: "CrossPlay", seat: int) -> tuple[list[str], list[list[str]]]:
+    """Head and lines of the table of one seat's mean returns; rows are seat 0, columns seat 1."""
+    rows = zip(result.names, result.returns[..., seat].tolist(), strict=True)
+    return ["", *result.names], [[name, *map(_cell, row)] for name, row in rows]
+
+
 def seat_table(result: "CrossPlay") -> tuple[list[str], list[list[str]]]:
     """Head and lines of the table of seats, a line for each agent."""
     lines = [
@@ -65,18 +71,15 @@ def number_and_interval(mean: float, low: float, high: float) -> str:
 
 def as_markdown(result: "CrossPlay") -> str:
     """The metrics of each group, and the mean returns of all cells."""
-    names = [entrant.name for entrant in result.entrants]
-    cells = [[name, *map(_cell, row)] for name, row in zip(names, result.mean.tolist(), strict=True)]
     parts = [
         f"# Cross-play in {result.environment}",
         f"{result.about}. {_EXPLAINED}",
         markdown_table(*metric_table(result)),
         "Mean return of seat 0; rows are seat 0, columns seat 1:",
-        markdown_table(["", *names], cells),
+        markdown_table(*cell_table(result, 0)),
     ]
     if not np.allclose(result.returns[..., 0], result.returns[..., 1], equal_nan=True):
-        other = [[name, *map(_cell, row)] for name, row in zip(names, result.returns[..., 1].tolist(), strict=True)]
-        parts += ["Mean return of seat 1:", markdown_table(["", *names], other)]
+        parts += ["Mean return of seat 1:", markdown_table(*cell_table(result, 1))]
     parts += [
         "Each agent's own return in either seat, with agents of its group from other seeds:",
         markdown_table(*seat_table(result)),

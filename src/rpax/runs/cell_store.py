@@ -54,7 +54,7 @@ class CellStore:
         try:
             differing = [name for name in settings if known[name] != json.loads(json.dumps(settings[name]))]
         except (LookupError, TypeError):
-            raise InputError(f"{self._settings} is damaged; choose another --out") from None
+            raise InputError(f"{self._settings} is damaged, or of another version; choose another --out") from None
         if differing:
             name = differing[0]
             raise InputError(

@@ -2,14 +2,14 @@
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rpax.errors import InputError, shown
 from rpax.objectives.edges import Objective
 from rpax.objectives.files import objective_to_dict
 from rpax.runs.config import FIELDS, TrainConfig, config_to_dict
-from rpax.runs.manifest import Manifest, Recorded, canonical, sha256_of
+from rpax.runs.manifest import Manifest, Recorded, canonical, library_versions, sha256_of
 
 #: Settings that leave every update and every line of metrics up to the original end as they would have been: when the
 #: run ends (an update does not know how many follow), how often and how long its state is kept, who else is told of its
@@ -19,9 +19,14 @@ from rpax.runs.manifest import Manifest, Recorded, canonical, sha256_of
 FREE = ("updates", "checkpoint_minutes", "checkpoints_kept", "sinks", "on_nonfinite")
 #: Of one session only.
 _OF_A_SESSION = ("minutes",)
+#: Settings that can name what a file of Python holds, as FILE.py:NAME; the file may move.
+_NAMES_CODE = ("environment", "victim", "partner")
+#: Libraries that compile and run the updates.
+_COMPILERS = ("jax", "jaxlib")
 #: Longer values are written down as their checksum.
 _MOST_TEXT = 200
 _DIGEST = "sha256:"
+_QUOTE = "'"
 
 
 def recorded_config(config: TrainConfig) -> Recorded:
@@ -86,7 +91,12 @@ def check_unchanged(where: str, manifest: Manifest, config: TrainConfig, objecti
         return ()
     free = {"updates": manifest.until, **manifest.config.free}
     new = {"updates": config.updates, **now.free}
-    return tuple(
+    moved = tuple(
+        f"{name} in config.yaml is {_said(is_now)} now and was {_said(was)}; the file must say what it said"
+        for name, was, is_now in _changes(manifest.config, now)
+        if _only_moved(name, was, is_now)
+    )
+    return moved + tuple(
         f"{name} is {_said(new[name])} now and was {_said(free[name])}; the updates made stay as they are"
         for name in FREE
         if name in free and free[name] != new[name]
@@ -99,6 +109,17 @@ def lost_metrics(manifest: Manifest, metrics: pathlib.Path) -> tuple[str, ...]:
     if manifest.metrics_bytes is None or size >= manifest.metrics_bytes:
         return ()
     return (f"{metrics} has {size} of the {manifest.metrics_bytes} bytes that it had; the lines that are lost stay so",)
+
+
+def other_libraries(manifest: Manifest) -> tuple[str, ...]:
+    """A line for each library that is of another version than when a checkpoint was written."""
+    was, is_now = manifest.libraries, library_versions()
+    return tuple(
+        f"{name} is {is_now[name]} now and was {shown(was[name]).strip(_QUOTE)} until update {manifest.update}; "
+        "numbers may differ in their last bits from those of a run that was not stopped"
+        for name in _COMPILERS
+        if name in was and was[name] != is_now[name]
+    )
 
 
 def check_same_config(where: str, made_with: TrainConfig, config: TrainConfig) -> None:
@@ -116,16 +137,28 @@ def check_same_config(where: str, made_with: TrainConfig, config: TrainConfig) -
 
 
 def _first_change(before: Recorded, after: Recorded) -> tuple[str, Any, Any] | None:
-    """The first value that differs: its name, what it was and what it is. One that is new may be at its default."""
+    """The first value that differs: its name, what it was and what it is."""
+    return next((change for change in _changes(before, after) if not _only_moved(*change)), None)
+
+
+def _only_moved(name: str, was: Any, is_now: Any) -> bool:
+    """Whether a setting names the same in a file of Python that lies elsewhere."""
+    if name not in _NAMES_CODE or not isinstance(was, str) or not isinstance(is_now, str):
+        return False
+    (old, _, before), (new, _, after) = was.rpartition(":"), is_now.rpartition(":")
+    return old.endswith(".py") and new.endswith(".py") and before == after
+
+
+def _changes(before: Recorded, after: Recorded) -> Iterator[tuple[str, Any, Any]]:
+    """All values that differ: name, what it was and what it is. One that is new may be at its default."""
     if before.sha256 == after.sha256:
-        return None
+        return
     defaults = {name: _plain(value) for name, value in config_to_dict(TrainConfig("-", "-")).items()}
     for name in dict.fromkeys([*after.values, *before.values]):
         default = defaults.get(name) if name in FIELDS else None
         was, is_now = before.values.get(name, default), after.values.get(name, default)
         if was != is_now:
-            return name, was, is_now
-    return None
+            yield name, was, is_now
 
 
 def _said(value: Any) -> str:

@@ -16,8 +16,19 @@ import jax
 import numpy as np
 from safetensors.numpy import save as format_safetensors
 
-from rpax.errors import InputError
-from rpax.runs.manifest import MANIFEST, REMEDY, STATE, Manifest, Recorded, folder_name, format_manifest, read_manifest
+from rpax.errors import InputError, shown
+from rpax.runs.manifest import (
+    DTYPES,
+    MANIFEST,
+    STATE,
+    Manifest,
+    Recorded,
+    folder_name,
+    format_manifest,
+    list_checkpoints,
+    read_manifest,
+    remedy_of,
+)
 from rpax.tensor_files import ArrayType, array_type, check_same_arrays, parse_tensors
 from rpax.training.problem import TrainState
 from rpax.untrusted import read_bounded
@@ -54,6 +65,9 @@ def save_checkpoint(
         update: updates made.
         plan: what else is written down.
         kept: how many checkpoints stay, at least one.
+
+    Raises:
+        InputError: an array is of a type that cannot be read back.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = checkpoint_folder(folder, update)
@@ -61,6 +75,7 @@ def save_checkpoint(
         return final
     metrics_bytes = None if plan is None else _synchronise_file(plan.metrics)
     arrays = flatten(state)
+    _check_readable(arrays)
     content = format_safetensors(arrays)
     manifest = Manifest(
         update,
@@ -82,8 +97,18 @@ def save_checkpoint(
     temporary.rename(final)
     _synchronise(folder)
     for old in list_checkpoints(folder)[:-kept]:
-        shutil.rmtree(old)
+        # What cannot be removed takes room and no more: the new one is there.
+        shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def _check_readable(arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise InputError(
+                f"checkpoint: array {shown(name)} is {array_type(array)}, a type that checkpoints cannot hold; use one "
+                f"of {', '.join(DTYPES)}"
+            )
 
 
 def checkpoint_folder(folder: pathlib.Path, update: int) -> pathlib.Path:
@@ -91,9 +116,20 @@ def checkpoint_folder(folder: pathlib.Path, update: int) -> pathlib.Path:
     return folder / folder_name(update)
 
 
-def list_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The whole checkpoints in ``folder``, oldest first."""
-    return sorted(path for path in folder.glob("update-*") if path.is_dir() and path.name[7:].isdecimal())
+def last_checkpoint(folder: pathlib.Path, metrics: pathlib.Path) -> pathlib.Path | None:
+    """The newest checkpoint in ``folder``, or ``None`` of a run that did not begin.
+
+    Raises:
+        InputError: there is none, but ``metrics`` has lines. Update 0 is saved before the first of them is written, so
+            the checkpoints were lost.
+    """
+    checkpoints = list_checkpoints(folder)
+    if not checkpoints and metrics.is_file() and metrics.stat().st_size > 0:
+        raise InputError(
+            f"run {metrics.parent} has metrics but no checkpoint, so it cannot go on; restore {folder} from a copy, or "
+            f"remove {metrics.name} to train anew from update 0"
+        )
+    return checkpoints[-1] if checkpoints else None
 
 
 def load_checkpoint(path: pathlib.Path, shape: TrainState) -> tuple[TrainState, int]:
@@ -120,13 +156,13 @@ def read_arrays(path: pathlib.Path, needed: Mapping[str, ArrayType] | None = Non
         InputError: a file is missing, damaged, of a newer format, or holds other arrays.
     """
     manifest = read_manifest(path)
-    where = f"checkpoint {path}: {STATE}"
+    where, remedy = f"checkpoint {path}: {STATE}", remedy_of(path)
     if manifest.arrays is not None and needed is not None:
         check_same_arrays(manifest.arrays, needed, f"checkpoint {path}", "this run", _ANOTHER_RUN)
-    content = read_bounded(path / STATE, manifest.bytes, where, REMEDY)
+    content = read_bounded(path / STATE, manifest.bytes, where, remedy)
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        raise InputError(f"{where} does not match its checksum, it is damaged; {REMEDY}")
-    arrays, _ = parse_tensors(content, where, REMEDY, manifest.arrays)
+        raise InputError(f"{where} does not match its checksum, it is damaged; {remedy}")
+    arrays, _ = parse_tensors(content, where, remedy, manifest.arrays)
     return arrays, manifest.update
 
 

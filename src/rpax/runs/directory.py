@@ -16,7 +16,6 @@
 """
 
 import contextlib
-import importlib.metadata
 import itertools
 import json
 import os
@@ -27,8 +26,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from rpax._version import __version__
 from rpax.errors import InputError, NonFiniteError
 from rpax.folders import missing_folders, remove_empty
@@ -36,10 +33,10 @@ from rpax.objectives.edges import Objective
 from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
 from rpax.runs.lock import RunLock, is_lock_file
+from rpax.runs.manifest import library_versions
 from rpax.runs.writing import Unwritable, write_text
 from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
-
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
+from rpax.yaml_files import format_yaml
 
 
 def default_directory(algorithm: str, environment: str) -> pathlib.Path:
@@ -257,7 +254,7 @@ class RunDirectory:
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the configuration."""
-        write_text(self.config, yaml.safe_dump(config_to_dict(config), sort_keys=False, width=120))
+        write_text(self.config, format_yaml(config_to_dict(config)))
 
     def write_json(self, path: pathlib.Path, content: Any) -> None:
         """Write a JSON document."""
@@ -265,5 +262,4 @@ class RunDirectory:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform(), "rpax": __version__}
-    return found | {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"platform": platform.platform(), "rpax": __version__} | library_versions()

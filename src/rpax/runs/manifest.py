@@ -32,9 +32,9 @@ from rpax.untrusted import MOST_ARRAYS, MOST_MANIFEST, NotStrictJSON, check_keys
 
 SCHEMA = 2
 MANIFEST, STATE = "manifest.json", "state.safetensors"
-REMEDY = "remove it to go on from the one before"
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "safetensors")
-_DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("uint", "int", "float") for bits in (8, 16, 32, 64)))
+_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
+#: The types of the arrays that can be read back.
+DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("uint", "int", "float") for bits in (8, 16, 32, 64)))
 _HEX = frozenset("0123456789abcdef")
 _QUOTE = "'"
 
@@ -133,8 +133,8 @@ def read_manifest(checkpoint: pathlib.Path) -> Manifest:
     Raises:
         InputError: it is missing, damaged, of a newer schema, or of another update than its folder says.
     """
-    where = f"checkpoint {checkpoint}"
-    raw = read_bounded(checkpoint / MANIFEST, MOST_MANIFEST, f"{where}: {MANIFEST}", REMEDY)
+    where, remedy = f"checkpoint {checkpoint}", remedy_of(checkpoint)
+    raw = read_bounded(checkpoint / MANIFEST, MOST_MANIFEST, f"{where}: {MANIFEST}", remedy)
     try:
         content = parse_json(raw)
         schema = content.get("schema") if isinstance(content, dict) else None
@@ -145,15 +145,33 @@ def read_manifest(checkpoint: pathlib.Path) -> Manifest:
             )
         manifest = _read_content(content)
     except NotStrictJSON as error:
-        raise InputError(f"{where}: {MANIFEST} is damaged, it {error}; {REMEDY}") from None
+        raise InputError(f"{where}: {MANIFEST} is damaged, it {error}; {remedy}") from None
     if checkpoint.name != folder_name(manifest.update):
-        raise InputError(f"{where}: {MANIFEST} is that of update {manifest.update}, it is damaged; {REMEDY}")
+        raise InputError(f"{where}: {MANIFEST} is that of update {manifest.update}, it is damaged; {remedy}")
     return manifest
 
 
 def folder_name(update: int) -> str:
     """What the folder of an update's checkpoint is called."""
     return f"update-{update:09d}"
+
+
+def list_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The whole checkpoints in ``folder``, oldest first."""
+    found = (path for path in folder.glob("update-*") if path.is_dir() and path.name[7:].isdecimal())
+    return sorted(found, key=lambda path: int(path.name[7:]))
+
+
+def saved_updates(folder: pathlib.Path) -> list[int]:
+    """The updates of the whole checkpoints in ``folder``, ascending."""
+    return [int(path.name[7:]) for path in list_checkpoints(folder)]
+
+
+def remedy_of(checkpoint: pathlib.Path) -> str:
+    """What helps where a checkpoint is damaged: without another one, its run cannot go on."""
+    if any(path.name != checkpoint.name for path in list_checkpoints(checkpoint.parent)):
+        return "remove it to go on from the one before"
+    return "it is the only one, so the run cannot go on; restore it from a copy, or train anew"
 
 
 def migrate_1_to_2(content: dict[str, Any]) -> dict[str, Any]:
@@ -223,7 +241,7 @@ def _is_digest(text: str) -> bool:
 
 def _array_of(name: str, entry: object) -> ArrayType:
     about = check_keys(entry, {"dtype": str, "shape": list})
-    if about["dtype"] not in _DTYPES:
+    if about["dtype"] not in DTYPES:
         raise NotStrictJSON(f"has array {shown(name)} of the unknown type {shown(about['dtype'])}")
     return ArrayType(about["dtype"], as_shape(about["shape"]))
 

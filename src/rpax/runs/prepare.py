@@ -36,7 +36,7 @@ _READ_BY_ONE = {
     "ppo_clip": ("base_update", "ppo"),
 }
 #: The fixed agents that have a setting of their own.
-_FIXED = ("victim", "partner")
+FIXED = ("victim", "partner")
 
 
 def prepare(
@@ -90,6 +90,11 @@ def prepare(
     else:
         _check_fixed_agents(complete, objective, tuple(given))
     return complete, objective
+
+
+def source_of(config: TrainConfig, name: str) -> str | None:
+    """What a configuration names as a fixed agent; only those in :data:`FIXED` can be named."""
+    return getattr(config, name) if name in FIXED else None
 
 
 def in_stages(objective: Objective) -> bool:
@@ -230,18 +235,18 @@ def _resolve_objective(
 
 
 def _check_no_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:
-    for name in (*(f"--{name}" for name in _FIXED if getattr(config, name) is not None), *given):
+    for name in (*(f"--{name}" for name in FIXED if getattr(config, name) is not None), *given):
         raise InputError(f"algorithm '{objective.name}' trains its own partners; leave {name} out")
 
 
 def _check_fixed_agents(config: TrainConfig, objective: Objective, given: tuple[str, ...]) -> None:
-    named = {name for name in _FIXED if getattr(config, name) is not None} | set(given)
+    named = {name for name in FIXED if getattr(config, name) is not None} | set(given)
     for name in objective.fixed:
         if name not in named:
             remedy = f"give --{name} RUN:AGENT, FILE.py:NAME, 'uniform' or '[0.5, 0.5]'"
-            if name not in _FIXED:
+            if name not in FIXED:
                 remedy = f"call it victim or partner, or give it in Python as fixed={{'{name}': …}}"
             raise InputError(f"algorithm '{objective.name}' needs a fixed {name}; {remedy}")
     for name in sorted(named - set(objective.fixed)):
-        remedy = f"leave --{name} out" if name in _FIXED else "leave it out"
+        remedy = f"leave --{name} out" if name in FIXED else "leave it out"
         raise InputError(f"algorithm '{objective.name}' has no fixed agent '{name}'; {remedy}")

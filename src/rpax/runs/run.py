@@ -14,7 +14,8 @@ from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective
 from rpax.runs.config import FIELDS, TrainConfig, config_from_dict
 from rpax.runs.directory import RunDirectory
-from rpax.runs.prepare import prepare
+from rpax.runs.manifest import saved_updates
+from rpax.runs.prepare import prepare, source_of
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
@@ -140,7 +141,7 @@ class Run:
         from rpax.policies.sources import find_agent
         from rpax.runs.session import make_environment
 
-        source = getattr(self.config, name, None)
+        source = source_of(self.config, name)
         if source is None:
             raise InputError(f"{self._called}: its {name} was an object in Python, which no file holds; use yours")
         seats = make_plan(self.objective).seats_of(name)
@@ -299,7 +300,7 @@ def resume(
     on_nonfinite: Literal["stop", "skip"] | None = None,
     progress: Progress = no_progress,
 ) -> Run:
-    """Continue a run from its last checkpoint (from update 0 if it has none).
+    """Continue a run from its last checkpoint (from update 0 if it did not come to one).
 
     Args:
         path: the run directory.
@@ -361,12 +362,10 @@ def load(path: str | os.PathLike[str]) -> Run:
     config, objective = directory.read_config(), directory.read_objective()
     content = directory.read_results()
     if content is None:
-        from rpax.runs.checkpoint import list_checkpoints
-
-        updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(directory.checkpoints)]
-        of_stages = sum(load(stage.path).update for stage in directory.stages())
+        update = sum(load(stage.path).update for stage in directory.stages())
+        update += max(saved_updates(directory.checkpoints), default=0)
         status = "failed" if directory.failure.is_file() else "unfinished"
-        return Run(config, objective, (), status, of_stages + max(updates, default=0), directory.path, {})
+        return Run(config, objective, (), status, update, directory.path, {})
     from rpax.evaluation.results import SeedResult
 
     try:

@@ -25,13 +25,14 @@ from rpax.policies.external import asking
 from rpax.policies.files import load_policy, save_policy
 from rpax.policies.fixed import resolve_fixed_agent
 from rpax.runs.agent import Agent
-from rpax.runs.changes import check_unchanged, lost_metrics, recorded_config, recorded_objective
-from rpax.runs.checkpoint import Plan, checkpoint_folder, list_checkpoints, load_checkpoint, save_checkpoint
+from rpax.runs.changes import check_unchanged, lost_metrics, other_libraries, recorded_config, recorded_objective
+from rpax.runs.checkpoint import Plan, checkpoint_folder, last_checkpoint, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
 from rpax.runs.loop import Between, Loop, ThinnedRows
-from rpax.runs.manifest import read_manifest
+from rpax.runs.manifest import read_manifest, saved_updates
+from rpax.runs.prepare import source_of
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
@@ -112,21 +113,21 @@ class Session:
         directory: RunDirectory,
         partners: Partners = MappingProxyType({}),
     ) -> "Session":
-        """A run from its last checkpoint, or from update 0 if it has none.
+        """A run from its last checkpoint, or from update 0 if it did not come to one.
 
         Raises:
-            InputError: another process writes the run, its files are damaged, it was configured otherwise, or it is
-                beyond its last update already.
+            InputError: another process writes the run, its checkpoint is lost, damaged or beyond the last update
+                already, or it was configured otherwise.
         """
         directory.lock.acquire()
         use_compilation_cache()
-        checkpoints = list_checkpoints(directory.checkpoints)
+        checkpoint = last_checkpoint(directory.checkpoints, directory.metrics)
         changes, metrics_bytes = (), None
-        if checkpoints:
-            manifest = read_manifest(checkpoints[-1])
+        if checkpoint is not None:
+            manifest = read_manifest(checkpoint)
             metrics_bytes = manifest.metrics_bytes
             changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
-            changes += lost_metrics(manifest, directory.metrics)
+            changes += lost_metrics(manifest, directory.metrics) + other_libraries(manifest)
         game = make_environment(config)
         agents, left = {}, []
         for name in (name for name in objective.fixed if name not in partners):
@@ -135,7 +136,7 @@ class Session:
             if file.is_file():
                 policy, parameters, _ = load_policy(file)
                 agents[name] = (policy, parameters)
-            elif getattr(config, name, None) is None:
+            elif source_of(config, name) is None:
                 raise InputError(
                     f"run {directory.path} cannot go on: its {name} was an object in Python, which no file holds; "
                     "train it anew, with a function that is named as FILE.py:NAME"
@@ -144,9 +145,9 @@ class Session:
                 left.append(name)
         agents |= resolve_fixed(config, objective, game, {}, left)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
-        if not checkpoints:
+        if checkpoint is None:
             return cls(config, objective, directory, trainer, trainer.init(), 0)
-        state, update = load_checkpoint(checkpoints[-1], trainer.state_shape())
+        state, update = load_checkpoint(checkpoint, trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
         state = trainer.place(state)
@@ -218,8 +219,11 @@ class Session:
     def _write_failure(self, error: NonFiniteError) -> None:
         """Keep what became non-finite beside the last good checkpoint."""
         if self.directory is not None:
-            updates = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(self.directory.checkpoints)]
-            about = {**error.about, "last_checkpoint": max(updates, default=None), "message": str(error)}
+            about = {
+                **error.about,
+                "last_checkpoint": max(saved_updates(self.directory.checkpoints), default=None),
+                "message": str(error),
+            }
             # That it cannot be kept does not hide what happened.
             with contextlib.suppress(Unwritable):
                 self.directory.write_json(self.directory.failure, about)
@@ -381,7 +385,7 @@ def resolve_fixed(
     """
     plan = make_plan(objective)
     wanted = objective.fixed if names is None else names
-    sources = {name: given.get(name, getattr(config, name, None)) for name in wanted}
+    sources = {name: given.get(name, source_of(config, name)) for name in wanted}
     return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
 
 

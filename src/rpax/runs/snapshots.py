@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rpax.errors import InputError
 from rpax.runs.directory import RunDirectory
+from rpax.runs.manifest import saved_updates
 
 if TYPE_CHECKING:
     from rpax.runs.agent import Agent
@@ -92,10 +93,7 @@ def _from_checkpoint(
 
 def readable_updates(directory: RunDirectory, seed: int, name: str) -> list[int]:
     """The updates that :func:`read_snapshot` can read, ascending."""
-    from rpax.runs.checkpoint import list_checkpoints
-
     snapshots = kept_updates(directory, seed, name)
     if not snapshots and not policy_file(directory, seed, name).is_file():
         return []
-    checkpoints = [int(path.name.rpartition("-")[2]) for path in list_checkpoints(directory.checkpoints)]
-    return sorted({*snapshots, *checkpoints})
+    return sorted({*snapshots, *saved_updates(directory.checkpoints)})

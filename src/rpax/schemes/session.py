@@ -16,7 +16,7 @@ from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.runs.agent import Agent
 from rpax.runs.changes import check_same_config
-from rpax.runs.checkpoint import list_checkpoints
+from rpax.runs.checkpoint import last_checkpoint
 from rpax.runs.config import TrainConfig
 from rpax.runs.directory import RunDirectory
 from rpax.runs.run import Progress, Run, load
@@ -107,7 +107,7 @@ class SchemeSession:
         try:
             if directory is not None:
                 directory.lock.acquire()
-            if directory is not None and list_checkpoints(directory.checkpoints):
+            if directory is not None and last_checkpoint(directory.checkpoints, directory.metrics) is not None:
                 session = Session.go_on(stage.config, stage.objective, directory, partners)
             else:
                 session = Session.begin(
