@@ -6,7 +6,7 @@ Imports neither JAX nor NumPy.
 ========================================  =====================
 What                                      At most
 ========================================  =====================
-configuration, objective (YAML)           10 MB, 64 levels
+configuration, objective (YAML)           10 MB, 500,000 values, 64 levels
 payoffs (JSON, NPY, CSV)                  10 MB, 64 levels
 Overcooked layout                         100 kB
 policy (safetensors)                      2 GB
@@ -33,6 +33,8 @@ MOST_POLICY, MOST_MANIFEST, MOST_ARRAYS, MOST_HEADER = 2 * 10**9, 16 * 10**6, 64
 MOST_DOCUMENT = 10**8
 #: Lists and mappings inside each other.
 MOST_LEVELS = 64
+#: Bytes that are read at once of a file that grows meanwhile.
+_GROWTH = 1 << 20
 #: Bytes that file systems allow in the name of a file.
 _MOST_PART = 255
 
@@ -51,8 +53,10 @@ def read_bounded(path: pathlib.Path, most: int, where: str, remedy: str = "check
     """
     try:
         with open(path, "rb", opener=_open_at_once) as file:
-            _check_regular(file.fileno(), most, where)
-            content = file.read(most + 1)
+            # Room is made for what is there, not for what may be there at most.
+            content = file.read(_size_of_regular(file.fileno(), most, where) + 1)
+            while len(content) <= most and (more := file.read(_GROWTH)):
+                content += more
     except (OSError, ValueError) as error:  # ValueError for a path that no file can have
         if isinstance(error, InputError):
             raise
@@ -68,12 +72,13 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _check_regular(descriptor: int, most: int, where: str) -> None:
+def _size_of_regular(descriptor: int, most: int, where: str) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{where}: is no regular file; copy what it gives into one")
     if found.st_size > most:
         raise _too_large(most, where)
+    return found.st_size
 
 
 def _too_large(most: int, where: str) -> InputError:
@@ -186,6 +191,22 @@ def inside(folder: pathlib.Path, name: str, where: str) -> pathlib.Path:
     if resolved != root and root not in resolved.parents:
         raise InputError(f"{where}: path {shown(name)} leads out of {folder} by a link; copy here what it links to")
     return path
+
+
+def refuse_links_out_of(folder: pathlib.Path) -> None:
+    """Refuse a folder to which something is about to be written that has links out of it, at any depth.
+
+    Raises:
+        InputError: names the link.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(root):
+        for path in (pathlib.Path(place, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise InputError(
+                    f"{folder / path.relative_to(root)} is a link that leads out of {folder}, through which nothing is "
+                    "written; put here what it links to"
+                )
 
 
 def refuse_code_inside(folder: pathlib.Path, text: str, where: str) -> None:

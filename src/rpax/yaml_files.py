@@ -10,8 +10,9 @@ import yaml
 from rpax.errors import InputError, shown
 from rpax.untrusted import MOST_LEVELS, MOST_YAML, read_text
 
-#: Values in a document, where one that is repeated by an alias counts each time; and digits of a number.
-MOST_VALUES, MOST_DIGITS = 2_000_000, 1000
+#: Values in a document, where one that is repeated by an alias counts each time; and digits of a number. Of so many
+#: values reading takes ten seconds.
+MOST_VALUES, MOST_DIGITS = 500_000, 1000
 #: YAML 1.1, which PyYAML reads, takes 1e-3 for text; as in YAML 1.2 it is a number.
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
@@ -32,6 +33,13 @@ class _StrictLoader(yaml.SafeLoader):
         if self.flow_level >= MOST_LEVELS:
             raise _TooMuch(problem=f"is nested more than {MOST_LEVELS} levels deep", problem_mark=self.get_mark())
         super().fetch_flow_collection_start(TokenClass)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The next value, unless there were too many already."""
+        self._values = getattr(self, "_values", 0) + 1
+        if self._values > MOST_VALUES:
+            raise _TooMuch(problem=f"holds more than {MOST_VALUES} values", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """The mapping, unless a key comes twice."""

@@ -55,7 +55,7 @@ class Command:
         from rpax.errors import InputError
         from rpax.objectives.catalogue import algorithm
         from rpax.objectives.files import load_objective, objective_to_dict
-        from rpax.runs.prepare import ALGORITHM_OPTIONS
+        from rpax.runs.presets import ALGORITHM_OPTIONS
 
         options = {name: getattr(self, name) for name in ALGORITHM_OPTIONS if getattr(self, name) is not None}
         if self.algorithm.endswith((".yaml", ".yml")):

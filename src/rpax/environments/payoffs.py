@@ -10,6 +10,9 @@ import numpy as np
 from rpax.errors import InputError, shown
 from rpax.untrusted import MOST_PAYOFFS, NotStrictJSON, parse_json, read_bounded
 
+#: Of a seat's matrix: what a run's configuration has room for.
+MOST_ENTRIES = 200_000
+
 
 def read_payoffs(source: object) -> Any:
     """Payoffs as nested lists or an array; those of a file are checked, others not yet (see :func:`check_payoffs`).
@@ -113,6 +116,8 @@ def check_payoffs(payoffs: object) -> np.ndarray:
         raise InputError(f"payoffs have shape {array.shape}; give one n×m matrix, or a pair of them as [2, n, m]")
     if not np.isfinite(array).all():
         raise InputError(f"payoffs contain {array[~np.isfinite(array)][0]}; every payoff must be a finite number")
+    if array[0].size > MOST_ENTRIES:
+        raise InputError(f"payoffs are {array.shape[1]}×{array.shape[2]}; there may be {MOST_ENTRIES} entries")
     if min(array.shape[1:]) < 2:
         raise InputError(f"payoffs are {array.shape[1]}×{array.shape[2]}; each seat needs at least 2 actions")
     return np.moveaxis(array, 0, -1)

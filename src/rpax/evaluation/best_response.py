@@ -176,7 +176,7 @@ def train_best_response(
         InputError: a partner is called ``best_response`` itself, or a setting is wrong.
     """
     from rpax.runs.config import FIELDS
-    from rpax.runs.prepare import ALGORITHM_OPTIONS
+    from rpax.runs.presets import ALGORITHM_OPTIONS
     from rpax.runs.run import train
 
     if BEST_RESPONSE in mixture.partners:

@@ -29,6 +29,7 @@ from rpax.runs.manifest import (
     read_manifest,
     remedy_of,
 )
+from rpax.runs.writing import synchronise_folder
 from rpax.tensor_files import ArrayType, array_type, check_same_arrays, parse_tensors
 from rpax.training.problem import TrainState
 from rpax.untrusted import read_bounded
@@ -93,9 +94,11 @@ def save_checkpoint(
     temporary.mkdir()
     _write(temporary / STATE, content)
     _write(temporary / MANIFEST, format_manifest(manifest))
-    _synchronise(temporary)
+    synchronise_folder(temporary)
     temporary.rename(final)
-    _synchronise(folder)
+    synchronise_folder(folder)
+    # Which lists the metrics, too.
+    synchronise_folder(folder.parent)
     for old in list_checkpoints(folder)[:-kept]:
         # What cannot be removed takes room and no more: the new one is there.
         shutil.rmtree(old, ignore_errors=True)
@@ -160,7 +163,7 @@ def read_arrays(path: pathlib.Path, needed: Mapping[str, ArrayType] | None = Non
     if manifest.arrays is not None and needed is not None:
         check_same_arrays(manifest.arrays, needed, f"checkpoint {path}", "this run", _ANOTHER_RUN)
     content = read_bounded(path / STATE, manifest.bytes, where, remedy)
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+    if len(content) != manifest.bytes or hashlib.sha256(content).hexdigest() != manifest.sha256:
         raise InputError(f"{where} does not match its checksum, it is damaged; {remedy}")
     arrays, _ = parse_tensors(content, where, remedy, manifest.arrays)
     return arrays, manifest.update
@@ -189,16 +192,6 @@ def _write(path: pathlib.Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _synchronise(folder: pathlib.Path) -> None:
-    """Make what a folder lists durable; Windows cannot open folders and needs no such thing."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _synchronise_file(path: pathlib.Path) -> int:

@@ -34,9 +34,13 @@ from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
 from rpax.runs.lock import RunLock, is_lock_file
 from rpax.runs.manifest import library_versions
+from rpax.runs.presets import ALGORITHM_OPTIONS, preset_values
 from rpax.runs.writing import Unwritable, write_text
-from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
+from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside, refuse_links_out_of
 from rpax.yaml_files import format_yaml
+
+#: The most stages a scheme can have.
+_MOST_STAGES = 10_000
 
 
 def default_directory(algorithm: str, environment: str) -> pathlib.Path:
@@ -205,8 +209,37 @@ class RunDirectory:
         """
         config = config_from_dict(read_settings(self.config), where=f"{self.config}: key")
         for name in ("environment", "victim", "partner"):
-            refuse_code_inside(self.path, getattr(config, name) or "", f"{self.config}: {name}")
+            refuse_code_inside(self._outermost(), getattr(config, name) or "", f"{self.config}: {name}")
+        self._check_complete(config)
         return config
+
+    def _outermost(self) -> pathlib.Path:
+        """The largest folder that can have come with the run: a run directory may lie in another one."""
+        here = self.path.resolve()
+        above = (RunDirectory(folder) for folder in reversed(here.parents))
+        # Other folders may well have a config.yaml.
+        return next((run.path for run in above if run.config.is_file() and run.objective.is_file()), here)
+
+    def _check_complete(self, config: TrainConfig) -> None:
+        """Refuse what :func:`rpax.train` never writes: open settings, and files that it replaces by what they hold."""
+        preset = preset_values(config.preset, config.environment, exact=config.exact, network=config.network)
+        for name in (*preset, "log_every"):
+            if getattr(config, name) is None and name not in ALGORITHM_OPTIONS:
+                raise InputError(f"{self.config}: key '{name}' is missing; restore the file from a copy")
+        layout = config.environment_options.get("layout")
+        drawn = not config.environment.startswith("overcooked") or not isinstance(layout, str) or "\n" in layout.strip()
+        for name, is_held in (("payoffs", not isinstance(config.payoffs, str)), ("layout", drawn)):
+            if not is_held:
+                raise InputError(f"{self.config}: {name} names a file instead of what it holds; restore it from a copy")
+
+    def open_to_write(self) -> None:
+        """Lock it for this process; nothing where it is locked so already.
+
+        Raises:
+            InputError: another process writes it, or it has links through which something else would be written.
+        """
+        refuse_links_out_of(self.path)
+        self.lock.acquire()
 
     def read_scheme(self) -> dict[str, Any]:
         """The scheme's name and stages; without stages for a single run.
@@ -222,15 +255,20 @@ class RunDirectory:
             stages = [check_keys(stage, {"folder": str, "about": str}) for stage in content["stages"]]
         except NotStrictJSON as error:
             raise InputError(f"{self.scheme} is damaged, it {error}; train the scheme anew") from None
-        for stage in stages:
-            inside(self.path, stage["folder"], str(self.scheme))
+        folders = [inside(self.path, stage["folder"], str(self.scheme)).resolve() for stage in stages]
+        if len(set(folders)) < len(folders) or len(folders) > _MOST_STAGES:
+            raise InputError(f"{self.scheme} names a folder twice, or more than {_MOST_STAGES}; train the scheme anew")
         return {"scheme": content["scheme"], "stages": stages}
 
     def stages(self) -> "list[RunDirectory]":
         """The run directories of a scheme's stages in folders of their own, as far as they are begun, in order."""
         folders = [stage["folder"] for stage in self.read_scheme()["stages"]]
         found, here = [RunDirectory(self.path / folder) for folder in folders], self.path.resolve()
-        return [stage for stage in found if stage.path.resolve() != here and stage.config.is_file()]
+        stages = [stage for stage in found if stage.path.resolve() != here and stage.config.is_file()]
+        for stage in stages:
+            if stage.scheme.is_file():
+                raise InputError(f"{stage.scheme} lies in a stage of {self.path}, and stages have none; remove it")
+        return stages
 
     def read_objective(self) -> Objective:
         """The objective."""

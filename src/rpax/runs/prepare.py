@@ -15,18 +15,8 @@ from rpax.objectives.files import load_objective
 from rpax.objectives.plan import make_plan
 from rpax.objectives.sampling import weighted
 from rpax.runs.config import TrainConfig
+from rpax.runs.presets import ALGORITHM_OPTIONS
 
-#: The settings that vary a catalogue algorithm.
-ALGORITHM_OPTIONS = (
-    "partner_play",
-    "crossplay_weight",
-    "population",
-    "sides",
-    "victim_self_play",
-    "antagonist",
-    "mixed_play_weight",
-    "entropies",
-)
 #: Setting -> the choice that decides whether it is read, and the one that reads it.
 _READ_BY_ONE = {
     "channels": ("network", "cnn"),

@@ -9,6 +9,17 @@ from typing import Any
 from rpax.errors import InputError
 
 PRESETS = ("fast", "paper")
+#: The settings that vary a catalogue algorithm; a complete configuration leaves those open that its own does not take.
+ALGORITHM_OPTIONS = (
+    "partner_play",
+    "crossplay_weight",
+    "population",
+    "sides",
+    "victim_self_play",
+    "antagonist",
+    "mixed_play_weight",
+    "entropies",
+)
 
 _COMMON: dict[str, Any] = {
     "hidden_sizes": (64, 64),

@@ -239,7 +239,7 @@ def train(
 
 
 def _refuse_algorithm_options(settings: Mapping[str, Any]) -> None:
-    from rpax.runs.prepare import ALGORITHM_OPTIONS
+    from rpax.runs.presets import ALGORITHM_OPTIONS
 
     for name in ALGORITHM_OPTIONS:
         if name in settings:
@@ -328,15 +328,17 @@ def reopen(
     config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
         raise InputError(f"until {shown(until)} is not allowed; give a whole number of updates")
-    changed = dataclasses.replace(
-        config, updates=until or config.updates, on_nonfinite=on_nonfinite or config.on_nonfinite
+    config = dataclasses.replace(
+        config,
+        updates=until or config.updates,
+        on_nonfinite=on_nonfinite or config.on_nonfinite,
+        minutes=minutes,
     )
     results = directory.read_results()
-    if results is not None and results["status"] == "finished" and results["update"] == changed.updates:
+    if results is not None and results["status"] == "finished" and results["update"] == config.updates:
         return None
     from rpax import schemes
 
-    config = dataclasses.replace(changed, minutes=minutes)
     try:
         scheme = schemes.go_on(config, objective, directory, extended=until is not None)
         if scheme is not None:

@@ -119,7 +119,7 @@ class Session:
             InputError: another process writes the run, its checkpoint is lost, damaged or beyond the last update
                 already, or it was configured otherwise.
         """
-        directory.lock.acquire()
+        directory.open_to_write()
         use_compilation_cache()
         checkpoint = last_checkpoint(directory.checkpoints, directory.metrics)
         changes, metrics_bytes = (), None

@@ -87,11 +87,22 @@ def write_whole(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> 
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
+            synchronise_folder(path.parent)
         except BaseException:
             # What lies there half written takes room that may be lacking.
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def synchronise_folder(folder: pathlib.Path) -> None:
+    """Make what a folder lists durable; Windows cannot open folders and needs no such thing."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -103,7 +103,7 @@ def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *,
             raise InputError(f"run {directory.path} is trained in stages; {remedy}")
         from rpax.schemes.session import SchemeSession
 
-        directory.lock.acquire()
+        directory.open_to_write()
         made = SCHEMES[objective.name](config)
         if not directory.scheme.is_file():
             _write_scheme(made, objective, directory)

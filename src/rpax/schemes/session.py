@@ -106,7 +106,7 @@ class SchemeSession:
         directory = self._directory_of(stage)
         try:
             if directory is not None:
-                directory.lock.acquire()
+                directory.open_to_write()
             if directory is not None and last_checkpoint(directory.checkpoints, directory.metrics) is not None:
                 session = Session.go_on(stage.config, stage.objective, directory, partners)
             else:

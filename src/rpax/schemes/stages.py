@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rpax.objectives.edges import Objective
 from rpax.runs.config import TrainConfig
-from rpax.runs.prepare import ALGORITHM_OPTIONS, fit_sampling
+from rpax.runs.prepare import fit_sampling
+from rpax.runs.presets import ALGORITHM_OPTIONS
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
