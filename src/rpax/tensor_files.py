@@ -4,6 +4,8 @@ The format: eight bytes with the length of the header, little end first; the hea
 with its type, shape and place; then the arrays, one after the other without gaps.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -172,6 +174,22 @@ def as_shape(value: Any) -> tuple[int, ...]:
     if not sizes or not is_size(8 * math.prod(filter(None, value))):
         raise NotStrictJSON(f"has {shown(value)} for a shape")
     return tuple(value)
+
+
+def digest_of(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """The SHA-256 of what is said of arrays, and of their names, types, shapes and numbers in the order of the names.
+
+    Args:
+        about: plain data, as JSON holds it.
+        arrays: by name.
+    """
+    kinds = {name: [kind.dtype, list(kind.shape)] for name, kind in ((n, array_type(a)) for n, a in arrays.items())}
+    text = json.dumps([about, kinds], sort_keys=True, separators=(",", ":"))
+    found = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return found.hexdigest()
 
 
 def array_type(array: Any) -> ArrayType:

@@ -258,7 +258,9 @@ FIXED_AGENTS = [
     ),
     Wrong("arrays that are no policy", [*ATTACK, "FILES/arrays.safetensors"], ("arrays.safetensors", "write it again")),
     Wrong(
-        "a policy of a newer rpax", [*ATTACK, "FILES/newer.safetensors"], ("format 99", "use the rpax that wrote it")
+        "a policy of a newer rpax",
+        [*ATTACK, "FILES/newer.safetensors"],
+        ("format 99", f"use rpax {rpax.__version__}, which wrote it"),
     ),
 ]
 
@@ -585,6 +587,8 @@ def _damage_policies(folder: pathlib.Path) -> None:
     save_file(arrays, folder / "arrays.safetensors")
     save_file(arrays, folder / "newer.safetensors", metadata={"rpax": json.dumps(header | {"schema": 99})})
     narrow = {name: array[:, :1].copy() for name, array in arrays.items()}
+    # Format 1 has no checksum that would notice it.
+    header = {name: value for name, value in header.items() if name not in ("rpax", "sha256")} | {"schema": 1}
     save_file(narrow, folder / "swapped.safetensors", metadata={"rpax": json.dumps(header)})
 
 

@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 import rpax
+from rpax.policies.files import SCHEMA as POLICY_SCHEMA
+from rpax.policies.files import load_policy
 from rpax.runs.checkpoint import list_checkpoints, read_arrays
 from rpax.runs.manifest import MIGRATIONS, SCHEMA, read_manifest
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "data" / "runs"
+ROOT = GOLDEN.parent.parent.parent
+#: Kinds of run that have a run directory in every format, and those that have one in the newest.
+ALWAYS, NEWEST = ("exact", "sampled"), ("exact", "sampled", "fixed", "gru", "fcp")
 
 
 def settings_of(mode: str) -> dict[str, Any]:
@@ -25,7 +31,10 @@ def settings_of(mode: str) -> dict[str, Any]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {**module.SETTINGS[mode], "updates": 8, "log_every": 4}
+    settings = {**module.SETTINGS[mode], "updates": 8, "log_every": 4}
+    if "victim" in settings:
+        settings["victim"] = str(ROOT / settings["victim"])
+    return settings
 
 
 def last_arrays(run: pathlib.Path, update: int) -> dict[str, np.ndarray]:
@@ -36,18 +45,23 @@ def last_arrays(run: pathlib.Path, update: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-@pytest.fixture(scope="module", params=["exact", "sampled"])
+@pytest.fixture(scope="module", params=NEWEST)
 def uninterrupted(request, tmp_path_factory) -> tuple[str, pathlib.Path]:
     """A run of today that was never stopped, with all its checkpoints."""
     path = tmp_path_factory.mktemp("golden") / "whole"
-    rpax.train(**settings_of(request.param), out=path, checkpoint_minutes=1e-9, checkpoints_kept=9)
+    rpax.train(**settings_of(request.param) | {"checkpoint_minutes": 1e-9, "checkpoints_kept": 9}, out=path)
     return request.param, path
 
 
-@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
-def test_a_run_of_every_format_is_resumed_as_if_it_had_never_stopped(schema, uninterrupted, tmp_path):
+def test_a_run_of_every_format_is_resumed_as_if_it_had_never_stopped(uninterrupted, tmp_path):
     mode, whole = uninterrupted
-    run = shutil.copytree(GOLDEN / f"schema-{schema}" / mode, tmp_path / "run")
+    for schema in range(1 if mode in ALWAYS else SCHEMA, SCHEMA + 1):
+        check_resumed(GOLDEN / f"schema-{schema}" / mode, schema, whole, tmp_path / str(schema))
+
+
+def check_resumed(golden: pathlib.Path, schema: int, whole: pathlib.Path, run: pathlib.Path) -> None:
+    """Whether a run directory of a format goes on, in ``run``, to what became of the ``whole`` run."""
+    shutil.copytree(golden, run)
     before = last_arrays(run, 4)
     manifest = json.loads((run / "checkpoints" / "update-000000004" / "manifest.json").read_text())
     assert manifest["schema"] == schema
@@ -73,7 +87,9 @@ def test_a_run_of_every_format_is_resumed_as_if_it_had_never_stopped(schema, uni
 
 
 def test_every_format_has_a_run_directory_and_a_way_to_the_next_one():
-    assert sorted(path.name for path in GOLDEN.glob("schema-*")) == [f"schema-{n}" for n in range(1, SCHEMA + 1)]
+    found = {path.name: {mode.name for mode in path.iterdir()} for path in GOLDEN.glob("schema-*")}
+    names = [f"schema-{n}" for n in range(1, SCHEMA + 1)]
+    assert found == {name: {*ALWAYS} for name in names[:-1]} | {names[-1]: {*NEWEST}}
     assert sorted(MIGRATIONS) == list(range(1, SCHEMA))
 
 
@@ -81,3 +97,16 @@ def test_a_manifest_of_format_1_says_what_it_knows_and_no_more():
     manifest = read_manifest(GOLDEN / "schema-1" / "exact" / "checkpoints" / "update-000000004")
     assert (manifest.update, manifest.bytes) == (4, 552)
     assert (manifest.until, manifest.metrics_bytes, manifest.config, manifest.arrays) == (None, None, None, None)
+
+
+def test_policies_of_every_format_lie_there_and_are_read():
+    found = {}
+    for file in GOLDEN.rglob("*.safetensors"):
+        if file.name == "state.safetensors":
+            continue
+        with safe_open(file, "np") as opened:
+            schema = json.loads(opened.metadata()["rpax"])["schema"]
+        found.setdefault(schema, []).append(load_policy(file)[2]["sha256"])
+    assert sorted(found) == list(range(1, POLICY_SCHEMA + 1))
+    assert set(found[1]) == {None}
+    assert None not in found[2]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 
@@ -11,10 +12,10 @@ import yaml
 import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
-from rpax.runs.changes import FREE, check_same_config, check_unchanged, recorded_config
+from rpax.runs.changes import FREE, check_same_config, check_unchanged, ends_of, recorded_config
 from rpax.runs.config import FIELDS, TrainConfig
 from rpax.runs.directory import RunDirectory
-from rpax.runs.manifest import library_versions, read_manifest
+from rpax.runs.manifest import Manifest, library_versions, read_manifest, sha256_of
 from rpax.runs.run import no_progress, reopen
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -244,3 +245,72 @@ def test_another_version_of_what_compiles_the_updates_is_named(stopped, monkeypa
         f"jaxlib is 99.1 now and was {library_versions()['jaxlib']} until update 2; numbers may differ in their last "
         "bits from those of a run that was not stopped",
     )
+
+
+def notes_of(run: pathlib.Path) -> tuple[str, ...]:
+    session = reopen(run, until=None, minutes=None)
+    assert session is not None
+    return session.notes
+
+
+def test_another_number_of_threads_or_devices_is_named(stopped, monkeypatch):
+    threads = os.environ.get("NPROC") or len(os.sched_getaffinity(0))
+    file = stopped / "checkpoints" / "update-000000002" / "manifest.json"
+    assert json.loads(file.read_text())["machine"] == {"backend": "cpu", "devices": 1, "threads": int(threads)}
+    monkeypatch.setenv("NPROC", "97")
+    end = "until update 2; numbers may differ in their last bits from those of a run that was not stopped"
+    assert notes_of(stopped) == (f"number of threads is 97 now and was {threads} {end}",)
+    monkeypatch.setenv("NPROC", str(threads))
+    assert notes_of(stopped) == ()
+    monkeypatch.setattr("rpax.training.trainer.Trainer.devices", 3)
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    assert notes_of(stopped) == (
+        f"backend is gpu now and was cpu {end}",
+        f"number of devices is 3 now and was 1 {end}",
+    )
+
+
+def test_a_manifest_that_does_not_say_what_was_added_later_is_read(stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    file = run / "checkpoints" / "update-000000002" / "manifest.json"
+    content = json.loads(file.read_text())
+    for name in ("machine", "ends", "fixed", "sha256"):
+        del content[name]
+    file.write_text(json.dumps(content | {"sha256": sha256_of(content)}))
+    manifest = read_manifest(file.parent)
+    assert (manifest.machine, manifest.ends, manifest.fixed) == (None, None, None)
+    assert notes_of(run) == ()
+    # It does say what was asked for last.
+    assert ends_of(manifest, 9) == (4, 9)
+    assert rpax.resume(run).status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("machine", []),
+        ("machine", {"threads": None}),
+        ("ends", []),
+        ("ends", [-1]),
+        ("ends", ["4"]),
+        ("ends", 4),
+        ("fixed", {"victim": 3}),
+        ("fixed", {"victim": "a" * 63}),
+        ("fixed", []),
+    ],
+)
+def test_a_manifest_in_which_they_are_something_else_is_refused(name, value, stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    file = run / "checkpoints" / "update-000000002" / "manifest.json"
+    content = json.loads(file.read_text()) | {name: value}
+    del content["sha256"]
+    file.write_text(json.dumps(content | {"sha256": sha256_of(content)}))
+    with pytest.raises(InputError, match=r"manifest\.json is damaged, it has "):
+        read_manifest(file.parent)
+
+
+def test_every_end_is_remembered_in_its_order_and_once():
+    manifest = Manifest(5, 6, None, None, None, None, "", 0, ends=(10, 6))
+    assert ends_of(manifest, 6) == (10, 6)
+    assert ends_of(manifest, 12) == (10, 6, 12)
+    assert ends_of(dataclasses.replace(manifest, ends=None, until=None), 7) == ends_of(None, 7) == (7,)

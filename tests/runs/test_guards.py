@@ -3,6 +3,7 @@
 import json
 import logging
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -133,6 +134,49 @@ def test_stop_says_which_term_of_which_agent_of_which_seed_and_skip_goes_on_from
     assert by_update[first] == 1
     assert (list(by_update), by_update.get(first - 1)) == ([*range(1, 13)], None)
     assert not (run / "failure.json").exists()
+
+
+def write_failure(run: pathlib.Path, first: int, last: int) -> None:
+    found = [{"agent": "victim", "seed": 0, "terms": ["gradient"]}]
+    about = {"status": "non-finite", "first_update": first, "last_update": last, "found": found}
+    (run / "failure.json").write_text(json.dumps(about))
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_of_results_and_a_failure_the_newer_one_says_what_became_of_a_run(finished_run, tmp_path):
+    run = tmp_path / "run"
+    rpax.train("at-rpg", "matrix/figure-2", exact=True, updates=6, log_every=2, minutes=1e-9, out=run)
+    for status in ("interrupted", "out of time"):
+        results = json.loads((run / "results.json").read_text()) | {"status": status}
+        (run / "results.json").write_text(json.dumps(results))
+        assert (rpax.load(run).status, rpax.load(run).update) == (status, 2)
+        write_failure(run, 3, 4)
+        assert (rpax.load(run).status, rpax.load(run).update) == ("failed", 2)
+        assert rpax.load(run).agent("victim", update=2).seats == (0,)
+        # One that was not removed, of a run that came past it.
+        write_failure(run, 1, 2)
+        assert rpax.load(run).status == status
+    # What was finished is there, whatever became of going on.
+    extended = shutil.copytree(finished_run, tmp_path / "extended")
+    write_failure(extended, 5, 8)
+    assert (rpax.load(extended).status, rpax.load(extended).update) == ("finished", 4)
+    assert rpax.load(extended).agent("victim").seats == (0,)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_failure_is_over_at_the_first_checkpoint_beyond_it(tmp_path):
+    run, seen = tmp_path / "run", {}
+    settings = {"exact": True, "updates": 4, "log_every": 1, "checkpoint_minutes": 1e-9}
+    rpax.train("at-rpg", "matrix/figure-2", **settings, minutes=1e-9, out=run)
+    (run / "results.json").unlink()
+    write_failure(run, 2, 3)
+
+    def look(update: int, until: int, rows: object) -> None:
+        # The checkpoint of the update before is written by now.
+        seen[update - 1] = rpax.load(run).status
+
+    rpax.resume(run, progress=look)
+    assert seen == {1: "failed", 2: "failed", 3: "unfinished"}
 
 
 @pytest.mark.parametrize(

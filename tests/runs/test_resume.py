@@ -1,5 +1,6 @@
 """A run that was stopped and resumed is the run that was not, bit for bit."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -132,6 +133,13 @@ def test_until_trains_further_than_was_asked_for_at_first(finished_run, tmp_path
     rpax.train("at-rpg", "matrix/figure-2", **settings, updates=6, out=tmp_path / "whole")
     run = shutil.copytree(finished_run, tmp_path / "run")
     assert main(["resume", str(run), "--until", "6", "--quiet"]) == 0
+    files = [folder / "checkpoints" / "update-000000006" / "manifest.json" for folder in (run, tmp_path / "whole")]
+    manifests = [json.loads(file.read_text()) for file in files]
+    # Only that it was extended is remembered.
+    assert [manifest.pop("ends") for manifest in manifests] == [[4, 6], [6]]
+    assert [len(manifest.pop("sha256")) for manifest in manifests] == [64, 64]
+    assert manifests[0] == manifests[1]
+    shutil.copy(files[1], files[0])
     assert_same_outcome(run, tmp_path / "whole")
     assert RunDirectory(run).read_config() == RunDirectory(tmp_path / "whole").read_config()
     assert rpax.resume(run).update == 6, "what was asked for last is what counts"
@@ -151,6 +159,28 @@ def test_fixed_agents_are_copied_so_that_the_run_they_came_from_may_go(finished_
     assert_same_outcome(tmp_path / "run", tmp_path / "whole")
     for run in (whole, resumed, rpax.load(tmp_path / "run")):
         np.testing.assert_allclose(run.results[0].policies["victim"][0], victim, rtol=1e-12)
+
+
+def test_a_run_whose_fixed_agent_is_another_one_does_not_go_on(finished_run, tmp_path, capsys):
+    settings = {"exact": True, "updates": 4, "log_every": 2, "victim": f"{finished_run}:1:victim"}
+    rpax.train("ap", "matrix/figure-2", **settings, **AT_ONCE, out=tmp_path / "run")
+    copy = tmp_path / "run" / "fixed" / "victim.safetensors"
+    manifest = json.loads((tmp_path / "run" / "checkpoints" / "update-000000002" / "manifest.json").read_text())
+    assert manifest["fixed"] == {"victim": hashlib.sha256(copy.read_bytes()).hexdigest()}
+    good = copy.read_bytes()
+    copy.write_bytes(good[:-1] + bytes([good[-1] ^ 0x40]))
+    assert main(["resume", str(tmp_path / "run"), "--quiet"]) == 2
+    says = "victim.safetensors is not what it was until update 2; restore it from a copy, or train anew"
+    assert says in capsys.readouterr().err
+    # A sound file, but of somebody else.
+    shutil.copy(finished_run / "policies" / "seed-0" / "victim.safetensors", copy)
+    with pytest.raises(InputError, match=r"victim\.safetensors is not what it was until update 2"):
+        rpax.resume(tmp_path / "run")
+    copy.unlink()
+    with pytest.raises(InputError, match=r"victim\.safetensors is missing, and was there until update 2"):
+        rpax.resume(tmp_path / "run")
+    copy.write_bytes(good)
+    assert rpax.resume(tmp_path / "run").status == "finished"
 
 
 def test_a_time_limit_stops_and_saves_and_is_no_part_of_the_run_that_goes_on(tmp_path, capsys):

@@ -12,6 +12,7 @@ import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
 from rpax.policies.sources import find_agent
+from rpax.runs.manifest import read_manifest
 from rpax.runs.snapshots import snapshot_updates
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -36,12 +37,56 @@ def tables(agent):
 
 
 @pytest.mark.parametrize(
-    ("count", "updates", "expected"),
-    # Of 10 updates, thirds rounded down.
-    [(0, 10, ()), (1, 10, (0, 5)), (2, 10, (0, 3, 6)), (4, 5, (0, 1, 2, 3, 4)), (9, 5, (0, 1, 2, 3, 4))],
+    ("count", "ends", "expected"),
+    [
+        (0, (10,), ()),
+        (0, (10, 20), ()),
+        (1, (10,), (0, 5)),
+        # Of 10 updates, thirds rounded down.
+        (2, (10,), (0, 3, 6)),
+        (4, (5,), (0, 1, 2, 3, 4)),
+        (9, (5,), (0, 1, 2, 3, 4)),
+        # An end that was put off, then one that was put back and off again.
+        (1, (10, 20), (0, 5, 10, 15)),
+        (1, (10, 6, 14), (0, 5, 10, 12)),
+        (3, (8, 9), (0, 2, 4, 6, 8)),
+    ],
 )
-def test_snapshots_are_evenly_spaced_and_start_at_update_0(count, updates, expected):
-    assert snapshot_updates(count, updates) == expected
+def test_snapshots_are_evenly_spaced_between_ends_and_start_at_update_0(count, ends, expected):
+    assert snapshot_updates(count, ends) == expected
+
+
+@pytest.mark.parametrize("stops", [0, 1, 3, 9])
+def test_an_extended_run_keeps_the_lines_and_snapshots_of_its_first_plan(stops, whole, tmp_path):
+    run, until = tmp_path / "run", 20
+    stopped = rpax.train("at-rpg", "matrix/figure-2", **SETTINGS, updates=10, snapshots=2, minutes=1e-9, out=run)
+    for _ in range(stops):
+        stopped = rpax.resume(run, minutes=1e-9)
+    # Stops are at 3, 4, 6, 8 and 10.
+    assert (stopped.status == "finished") == (stops > 3)
+    while stopped.update < 20:
+        stopped = rpax.resume(run, minutes=1e-9, until=until)
+        # Only said once: the configuration knows it from then on.
+        until = None
+    lines = (run / "metrics.jsonl").read_text()
+    assert lines.startswith((whole / "metrics.jsonl").read_text())
+    # Where it was to end there is a line; thirds of the way from 10 to 20 begin there.
+    updates = [json.loads(line)["update"] for line in lines.splitlines()[::2]]
+    assert updates == [3, 4, 6, 8, 10, 12, 13, 16, 20]
+    assert rpax.load(run).snapshots("victim") == (0, 3, 6, 10, 13, 16, 20)
+    assert {name: content for name, content in files_of(run).items() if "@3" in name or "@6" in name} == {
+        name: content for name, content in files_of(whole).items() if "@3" in name or "@6" in name
+    }
+    last = read_manifest(run / "checkpoints" / "update-000000020")
+    assert (last.until, last.ends) == (20, (10, 20))
+
+
+def test_without_snapshots_an_end_that_was_put_off_keeps_its_line(tmp_path):
+    whole = rpax.train("at-rpg", "matrix/figure-2", **SETTINGS, updates=6, out=tmp_path / "whole")
+    rpax.train("at-rpg", "matrix/figure-2", **SETTINGS, updates=6, minutes=1e-9, out=tmp_path / "run")
+    run = rpax.resume(tmp_path / "run", until=8)
+    assert [row["update"] for row in run.metrics()[::2]] == [4, 6, 8]
+    assert run.metrics()[:4] == whole.metrics()
 
 
 def test_base_agents_are_kept_at_each_snapshot_and_everyone_at_the_end(whole):

@@ -115,6 +115,52 @@ def test_until_is_refused_where_later_stages_take_partners(tmp_path):
         rpax.resume(tmp_path / "sweep", until=20)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "first", "end"),
+    [
+        ("sp-sweep", {"entropies": [0.0, 0.3]}, "entropy-0", "set it back, or train anew with --updates"),
+        ("comedi", {"population": 2}, "agent-0", "set it back, or train anew with --updates"),
+        ("fcp", {"population": 2}, "pool", "set it back, or train anew with --updates"),
+    ],
+)
+def test_a_scheme_does_not_go_on_with_other_updates(name, options, first, end, tmp_path):
+    run = tmp_path / "run"
+    train(name, updates=6, out=run, **options)
+    written = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(written.replace("updates: 6", "updates: 12", 1))
+    assert rpax.load(run).config.updates == 12
+    says = f"updates in config.yaml is 12 now and was 6, with which {first} was trained; {end}"
+    with pytest.raises(InputError, match=says):
+        rpax.resume(run)
+    # Nor where a process was killed before its first checkpoint, but for a sweep, in which nothing was made of it.
+    for folder in run.glob("**/checkpoints"):
+        shutil.rmtree(folder)
+    for file in (*run.rglob("metrics.jsonl"), *run.rglob("results.json")):
+        file.unlink()
+    if name == "sp-sweep":
+        assert rpax.resume(run).update == 12
+    else:
+        with pytest.raises(InputError, match=says):
+            rpax.resume(run)
+
+
+def test_a_stage_from_which_others_take_partners_does_not_go_on_with_other_updates(tmp_path):
+    run = train("comedi", population=2, updates=6, out=tmp_path / "run")
+    config = tmp_path / "run" / "agent-0" / "config.yaml"
+    config.write_text(config.read_text().replace("updates: 6", "updates: 12", 1))
+    with pytest.raises(InputError, match=r"later ones take partners; set updates in config\.yaml back to 6"):
+        rpax.resume(tmp_path / "run" / "agent-0")
+    assert policies(rpax.load(tmp_path / "run")) == policies(run)
+
+
+def test_a_sweep_says_the_updates_that_all_of_its_stages_made(tmp_path):
+    train("sp-sweep", updates=4, entropies=[0.0, 0.3], out=tmp_path / "run")
+    assert rpax.resume(tmp_path / "run" / "entropy-0.3", until=6).update == 6
+    (tmp_path / "run" / "results.json").unlink()
+    run = rpax.resume(tmp_path / "run")
+    assert (run.status, run.update) == ("finished", 4)
+
+
 def test_resuming_writes_every_choice_of_a_partner_once(tmp_path):
     run = train("comedi", population=2, out=tmp_path / "run", log_every=1)
     log = tmp_path / "run" / "agent-1" / "partners.jsonl"

@@ -10,6 +10,7 @@ from rpax._version import __version__
 from rpax.cli.output import say
 from rpax.errors import InputError, NonFiniteError, suggestion
 from rpax.runs.interruption import INTERRUPTED, end_on_signals
+from rpax.runs.machine import usable_cores
 
 DONE, WRONG_INPUT, NON_FINITE = 0, 2, 3
 
@@ -100,16 +101,8 @@ def console() -> None:
     gc.set_threshold(50_000, 20, 100)
     # Every core is a device of its own, over which environments are spread; read when JAX starts.
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        os.environ.setdefault(
-            "JAX_NUM_CPU_DEVICES",
-            str(_cores()),
-        )
+        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(usable_cores()))
     sys.exit(main())
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def help_text() -> str:

@@ -1,7 +1,20 @@
-"""One agent's policy as a safetensors file: parameters, and in the header what is needed to use them."""
+"""One agent's policy as a safetensors file: parameters, and in the header what is needed to use them.
+
+Format 2, JSON in the header's entry ``rpax``::
+
+    schema, rpax     2, and the version of rpax that wrote it
+    heads            seat -> head
+    networks         head -> kind, outputs and settings
+    spaces           of both seats
+    agent …          whatever was given to :func:`save_policy`
+    sha256           of all this and of every array, as :func:`~rpax.tensor_files.digest_of` takes it
+
+Format 1 has neither ``rpax`` nor ``sha256``.
+"""
 
 import json
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import jax
@@ -9,14 +22,16 @@ import numpy as np
 from flax import linen as nn
 from safetensors.numpy import save_file
 
+from rpax._version import __version__
 from rpax.environments.protocol import SeatSpace
 from rpax.errors import InputError, shown
 from rpax.policies.agent import AgentPolicy, Parameters
 from rpax.policies.networks import CNN, GRU, MLP, Activation, Tabular, Uniform
-from rpax.tensor_files import parse_tensors
+from rpax.tensor_files import digest_of, parse_tensors
 from rpax.untrusted import MOST_POLICY, parse_json, read_bounded
 
-SCHEMA = 1
+SCHEMA = 2
+_QUOTE = "'"
 #: More than any network has.
 _MOST_LAYERS, _MOST_UNITS, _MOST_AXES = 64, 2**24, 8
 _NETWORKS: dict[str, type[Any]] = {"tabular": Tabular, "uniform": Uniform, "mlp": MLP, "cnn": CNN, "gru": GRU}
@@ -34,6 +49,7 @@ def save_policy(path: pathlib.Path, policy: AgentPolicy, parameters: Parameters,
     """Write parameters named ``head/params/…`` and a header ``rpax`` that describes heads, networks and spaces."""
     header = {
         "schema": SCHEMA,
+        "rpax": __version__,
         "heads": {str(seat): head for seat, head in policy.head_of_seat.items()},
         "networks": {head: _describe_network(network) for head, network in policy.networks.items()},
         "spaces": [_describe_space(space) for space in policy.spaces],
@@ -42,19 +58,21 @@ def save_policy(path: pathlib.Path, policy: AgentPolicy, parameters: Parameters,
     leaves, _ = jax.tree_util.tree_flatten_with_path(parameters)
     arrays = {jax.tree_util.keystr(key, simple=True, separator="/"): np.asarray(leaf) for key, leaf in leaves}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, path, metadata={"rpax": json.dumps(header)})
+    save_file(arrays, path, metadata={"rpax": json.dumps(header | {"sha256": digest_of(header, arrays)})})
 
 
 def load_policy(path: pathlib.Path) -> tuple[AgentPolicy, Parameters, dict[str, Any]]:
     """Read what :func:`save_policy` wrote: policy, parameters and the whole header.
 
     Raises:
-        InputError: the file is missing, damaged, or holds something else.
+        InputError: the file is missing, damaged, of a newer format, or holds something else.
     """
     where = f"policy file {path}"
     arrays, about = parse_tensors(read_bounded(path, MOST_POLICY, where), where, "write it again")
     try:
-        header = parse_json(about["rpax"])
+        header = _newest(parse_json(about["rpax"]))
+        if header["sha256"] is not None and header["sha256"] != _digest(header, arrays):
+            raise InputError("does not match its checksum, it is damaged; restore it from a copy, or write it again")
         policy = _policy_of(header)
         return policy, parameters_of(policy, arrays), header
     except InputError as error:
@@ -64,6 +82,39 @@ def load_policy(path: pathlib.Path) -> tuple[AgentPolicy, Parameters, dict[str, 
             f"{where}: damaged, or not a policy written by rpax; write it again, or give "
             f"JaxMARL's parameters as jaxmarl:{path}"
         ) from None
+
+
+def migrate_1_to_2(header: dict[str, Any]) -> dict[str, Any]:
+    """A header of format 1 in the words of format 2, where what format 1 did not say is ``None``."""
+    if "sha256" in header:
+        raise ValueError("format 1 had no checksum")
+    return {**header, "schema": 2, "rpax": None, "sha256": None}
+
+
+#: format -> what makes a header of the next one of it.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: migrate_1_to_2}
+
+
+def _newest(header: dict[str, Any]) -> dict[str, Any]:
+    """A header of whichever format in the words of the newest one."""
+    schema = header["schema"]
+    if type(schema) is not int:
+        raise ValueError("no format")
+    if schema > SCHEMA:
+        wrote = shown(header.get("rpax")).strip(_QUOTE)
+        raise InputError(
+            f"has format {shown(schema)}; this rpax {__version__} reads formats 1 to {SCHEMA}; use rpax {wrote}, which "
+            "wrote it"
+        )
+    if schema == SCHEMA and not isinstance(header["sha256"], str):
+        raise ValueError("no checksum")
+    while header["schema"] != SCHEMA:
+        header = MIGRATIONS[header["schema"]](header)
+    return header
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    return digest_of({name: value for name, value in header.items() if name != "sha256"}, arrays)
 
 
 def parameters_of(policy: AgentPolicy, arrays: dict[str, np.ndarray]) -> Parameters:
@@ -126,8 +177,6 @@ def _describe_space(space: SeatSpace) -> dict[str, Any]:
 
 
 def _policy_of(header: dict[str, Any]) -> AgentPolicy:
-    if header["schema"] != SCHEMA:
-        raise InputError(f"policy format {shown(header['schema'])} is not {SCHEMA}; use the rpax that wrote it")
     networks: dict[str, nn.Module] = {}
     for head, about in header["networks"].items():
         networks[head] = _network_of(about)

@@ -12,7 +12,8 @@ from rpax.runs.config import FIELDS, TrainConfig, config_to_dict
 from rpax.runs.manifest import Manifest, Recorded, canonical, library_versions, sha256_of
 
 #: Settings that leave every update and every line of metrics up to the original end as they would have been: when the
-#: run ends (an update does not know how many follow), how often and how long its state is kept, who else is told of its
+#: run ends (an update does not know how many follow; checkpoints say every end so far, where a line and the spacing of
+#: snapshots stay; schemes refuse another end), how often and how long its state is kept, who else is told of its
 #: metrics, and what happens in an update that would have ended it. All others are refused: also `log_every` and
 #: `snapshots`, which decide what lines of metrics there are, and `evaluation_episodes`, by which fictitious co-play
 #: chooses its partners.
@@ -23,6 +24,7 @@ _OF_A_SESSION = ("minutes",)
 _NAMES_CODE = ("environment", "victim", "partner")
 #: Libraries that compile and run the updates.
 _COMPILERS = ("jax", "jaxlib")
+_NUMBERS = ("devices", "threads")
 #: Longer values are written down as their checksum.
 _MOST_TEXT = 200
 _DIGEST = "sha256:"
@@ -114,12 +116,38 @@ def lost_metrics(manifest: Manifest, metrics: pathlib.Path) -> tuple[str, ...]:
 def other_libraries(manifest: Manifest) -> tuple[str, ...]:
     """A line for each library that is of another version than when a checkpoint was written."""
     was, is_now = manifest.libraries, library_versions()
-    return tuple(
-        f"{name} is {is_now[name]} now and was {shown(was[name]).strip(_QUOTE)} until update {manifest.update}; "
-        "numbers may differ in their last bits from those of a run that was not stopped"
-        for name in _COMPILERS
-        if name in was and was[name] != is_now[name]
+    changes = ((name, was[name], is_now[name]) for name in _COMPILERS if name in was)
+    return tuple(_other_bits(manifest, *change) for change in changes if change[1] != change[2])
+
+
+def other_machine(manifest: Manifest, machine: Mapping[str, str | int]) -> tuple[str, ...]:
+    """A line for all that a run's bits depend on and is otherwise than when a checkpoint was written.
+
+    Args:
+        manifest: of the checkpoint.
+        machine: what will make the updates now.
+    """
+    was = manifest.machine or {}
+    changes = ((f"number of {name}" if name in _NUMBERS else name, was.get(name), machine[name]) for name in machine)
+    return tuple(_other_bits(manifest, *change) for change in changes if change[1] not in (None, change[2]))
+
+
+def _other_bits(manifest: Manifest, name: str, was: object, is_now: object) -> str:
+    return (
+        f"{name} is {is_now} now and was {shown(was).strip(_QUOTE)} until update {manifest.update}; numbers may differ "
+        "in their last bits from those of a run that was not stopped"
     )
+
+
+def ends_of(manifest: Manifest | None, until: int) -> tuple[int, ...]:
+    """All updates that were asked for so far, the first ones first.
+
+    Args:
+        manifest: of the last checkpoint, if there is one.
+        until: those that are asked for now.
+    """
+    before = () if manifest is None else manifest.ends or (manifest.until,)
+    return tuple(end for end in dict.fromkeys((*before, until)) if end is not None)
 
 
 def check_same_config(where: str, made_with: TrainConfig, config: TrainConfig) -> None:

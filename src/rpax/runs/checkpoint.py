@@ -47,12 +47,18 @@ class Plan:
         metrics: the metrics file, whose lines so far become as durable as the checkpoint.
         config: the configuration.
         objective: the objective.
+        ends: all updates that were asked for so far, the first ones first.
+        fixed: the SHA-256 of the fixed agents' files, by name.
+        machine: what makes the updates.
     """
 
     until: int
     metrics: pathlib.Path
     config: Recorded
     objective: Recorded
+    ends: tuple[int, ...]
+    fixed: Mapping[str, str]
+    machine: Mapping[str, str | int]
 
 
 def save_checkpoint(
@@ -79,14 +85,17 @@ def save_checkpoint(
     _check_readable(arrays)
     content = format_safetensors(arrays)
     manifest = Manifest(
-        update,
-        None if plan is None else plan.until,
-        metrics_bytes,
-        None if plan is None else plan.config,
-        None if plan is None else plan.objective,
-        {name: array_type(array) for name, array in arrays.items()},
-        hashlib.sha256(content).hexdigest(),
-        len(content),
+        update=update,
+        until=None if plan is None else plan.until,
+        metrics_bytes=metrics_bytes,
+        config=None if plan is None else plan.config,
+        objective=None if plan is None else plan.objective,
+        arrays={name: array_type(array) for name, array in arrays.items()},
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        ends=None if plan is None else plan.ends,
+        fixed=None if plan is None else plan.fixed,
+        machine=None if plan is None else plan.machine,
     )
     for unfinished in folder.glob(".update-*.part"):
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,5 +1,6 @@
 """What became non-finite: which agent's which term, of which seed, in which updates. Imported without JAX."""
 
+import contextlib
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,9 +70,7 @@ def check_finite(state: "TrainState", report: "Report", seeds: Sequence[int], up
 def told(file: pathlib.Path) -> str | None:
     """What a run directory's ``failure.json`` says, in a line; ``None`` if there is none that can be read."""
     try:
-        about = read_json(file, "remove it", _MOST_BYTES)
-        its = {"status": str, "message": str, "last_checkpoint": (int, type(None))}
-        check_keys(about, its | {"found": list, "first_update": int, "last_update": int}, its)
+        about = _read(file)
         found = [check_keys(it, {"agent": str, "seed": int, "terms": list}) for it in about["found"]]
     except (InputError, NotStrictJSON):
         return None
@@ -82,6 +81,21 @@ def told(file: pathlib.Path) -> str | None:
     updates = f"{_plain(about['first_update'])} to {_plain(about['last_update'])}"
     named = ", ".join(map(str, parts))
     return f"it stopped as {named} became non-finite in updates {updates}; --on-nonfinite skip leaves such updates out"
+
+
+def is_over(file: pathlib.Path, update: int) -> bool:
+    """Whether a run that came to ``update`` is past what its ``failure.json`` says; also of one that says nothing."""
+    if not file.is_file():
+        return False
+    with contextlib.suppress(InputError, NotStrictJSON):
+        return update >= _read(file)["last_update"]
+    return True
+
+
+def _read(file: pathlib.Path) -> dict[str, Any]:
+    its = {"status": str, "message": str, "last_checkpoint": (int, type(None))}
+    needed = {"found": list, "first_update": int, "last_update": int}
+    return check_keys(read_json(file, "remove it", _MOST_BYTES), its | needed, its)
 
 
 def _plain(value: object) -> str:

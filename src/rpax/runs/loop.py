@@ -81,6 +81,7 @@ class Loop:
         checkpoint_minutes: between two checkpoints.
         snapshot: keeps the policies of a state at an update; ``None`` to keep none.
         snapshots: at which updates, ascending.
+        ends: other updates at which there is a line of metrics, as the run was to end there before it was extended.
         minutes: time limit, or ``None``.
         on_progress: called with the update and the latest rows, for a progress bar.
         clock: seconds, injectable for tests.
@@ -98,6 +99,7 @@ class Loop:
     checkpoint_minutes: float = 5.0
     snapshot: Callable[[TrainState, int], object] | None = None
     snapshots: Sequence[int] = ()
+    ends: Sequence[int] = ()
     minutes: float | None = None
     on_progress: Callable[[int, Sequence[Row]], None] = lambda update, rows: None
     clock: Callable[[], float] = time.monotonic
@@ -133,8 +135,9 @@ class Loop:
 
     def _run(self, interrupted: Interruption) -> Reason:
         out_of_time, time_passes = False, Stopwatch(self.clock)
+        # Of a run that is extended, that of the end before, which was none then.
+        self._keep_snapshot()
         if self.update == 0:
-            self._keep_snapshot()
             self._save(interrupted)
         if self.update < self.until:
             self._prepare()
@@ -162,7 +165,8 @@ class Loop:
             self.state = self.between(self.state, self.update)
         interrupted.unsaved = self.checkpoint is not None
         next_line = (self.update // self.log_every + 1) * self.log_every
-        following = min(self.until, next_line, *(update for update in self.snapshots if update > self.update))
+        due = (update for update in (*self.snapshots, *self.ends) if update > self.update)
+        following = min(self.until, next_line, *due)
         self._is_whole = False
         with asking():
             self.state, report = self.trainer.advance(self.state, following - self.update)

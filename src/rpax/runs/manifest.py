@@ -4,15 +4,18 @@ Schema 2, a JSON mapping::
 
     schema, rpax     2, and the version of rpax that wrote it
     libraries        versions of Python and of the libraries that results depend on
+    machine          backend, devices and threads that made the updates
     update, until    updates made, and those that were asked for
+    ends             all those that were asked for so far, the first ones first
     metrics_bytes    how long metrics.jsonl was
     config           what the future depends on: {sha256, values}, and free, what it does not depend on
     objective        the same of the objective
+    fixed            fixed agent -> the SHA-256 of its file in the run directory
     files            file name -> {sha256, bytes}
     arrays           name -> {dtype, shape}, of every array in state.safetensors
     sha256           of all this, as :func:`_digest` writes it
 
-Schema 1 has ``schema``, ``rpax``, ``update`` and ``files`` only.
+``machine``, ``ends`` and ``fixed`` may be missing. Schema 1 has ``schema``, ``rpax``, ``update`` and ``files`` only.
 """
 
 import dataclasses
@@ -35,6 +38,8 @@ MANIFEST, STATE = "manifest.json", "state.safetensors"
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors")
 #: The types of the arrays that can be read back.
 DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("uint", "int", "float") for bits in (8, 16, 32, 64)))
+#: What schema 2 did not have at first.
+_LATER = ("machine", "ends", "fixed")
 _HEX = frozenset("0123456789abcdef")
 _QUOTE = "'"
 
@@ -72,6 +77,9 @@ class Manifest:
         sha256: of the file with the arrays.
         bytes: of the file with the arrays.
         libraries: versions by name.
+        ends: all updates that were asked for so far, the first ones first; ``None`` where it is not said.
+        fixed: the SHA-256 of the fixed agents' files, by name; ``None`` where it is not said.
+        machine: what made the updates; ``None`` where it is not said.
     """
 
     update: int
@@ -83,6 +91,9 @@ class Manifest:
     sha256: str
     bytes: int
     libraries: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ends: tuple[int, ...] | None = None
+    fixed: Mapping[str, str] | None = None
+    machine: Mapping[str, str | int] | None = None
 
 
 def format_manifest(manifest: Manifest) -> bytes:
@@ -92,11 +103,14 @@ def format_manifest(manifest: Manifest) -> bytes:
         "schema": SCHEMA,
         "rpax": __version__,
         "libraries": library_versions(),
+        "machine": None if manifest.machine is None else dict(manifest.machine),
         "update": manifest.update,
         "until": manifest.until,
+        "ends": None if manifest.ends is None else list(manifest.ends),
         "metrics_bytes": manifest.metrics_bytes,
         "config": None if manifest.config is None else manifest.config.to_dict(),
         "objective": None if manifest.objective is None else manifest.objective.to_dict(),
+        "fixed": None if manifest.fixed is None else dict(manifest.fixed),
         "files": {STATE: {"sha256": manifest.sha256, "bytes": manifest.bytes}},
         "arrays": {name: {"dtype": kind.dtype, "shape": list(kind.shape)} for name, kind in manifest.arrays.items()},
     }
@@ -193,22 +207,26 @@ def _read_content(content: object) -> Manifest:
         if content["schema"] not in MIGRATIONS:
             raise NotStrictJSON(f"has the unknown format {shown(content['schema'])}")
         content = MIGRATIONS[content["schema"]](content)
-    number, mapping = (int, type(None)), (dict, type(None))
+    number, mapping, several = (int, type(None)), (dict, type(None)), (list, type(None))
     check_keys(
         content,
         {
             "schema": int,
             "rpax": str,
             "libraries": dict,
+            "machine": mapping,
             "update": int,
             "until": number,
+            "ends": several,
             "metrics_bytes": number,
             "config": mapping,
             "objective": mapping,
+            "fixed": mapping,
             "files": dict,
             "arrays": mapping,
             "sha256": str,
         },
+        _LATER,
     )
     if content["sha256"] != _digest(content):
         raise NotStrictJSON("does not match its own checksum")
@@ -224,15 +242,29 @@ def _read_content(content: object) -> Manifest:
         raise NotStrictJSON(f"lists arrays that are larger than '{STATE}'")
     config, objective = (_recorded_of(content[name]) for name in ("config", "objective"))
     return Manifest(
-        content["update"],
-        content["until"],
-        content["metrics_bytes"],
-        config,
-        objective,
-        arrays,
+        update=content["update"],
+        until=content["until"],
+        metrics_bytes=content["metrics_bytes"],
+        config=config,
+        objective=objective,
+        arrays=arrays,
         **file,
         libraries=content["libraries"],
+        **_later_of(content),
     )
+
+
+def _later_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What schema 2 did not have at first, checked; ``None`` where it is not said."""
+    machine, ends, fixed = (content.get(name) for name in _LATER)
+    if machine is not None:
+        check_keys(machine, dict.fromkeys(machine, (str, int)))
+    if ends is not None and not (ends and all(map(is_size, ends))):
+        raise NotStrictJSON(f"has {shown(ends)} for 'ends'")
+    for name, digest in (fixed or {}).items():
+        if not isinstance(digest, str) or not _is_digest(digest):
+            raise NotStrictJSON(f"has {shown(digest)} for {shown(name)}")
+    return {"machine": machine, "ends": None if ends is None else tuple(ends), "fixed": fixed}
 
 
 def _is_digest(text: str) -> bool:

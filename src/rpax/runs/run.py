@@ -14,6 +14,7 @@ from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective
 from rpax.runs.config import FIELDS, TrainConfig, config_from_dict
 from rpax.runs.directory import RunDirectory
+from rpax.runs.failure import is_over
 from rpax.runs.manifest import saved_updates
 from rpax.runs.prepare import prepare, source_of
 
@@ -42,8 +43,9 @@ class Run:
         objective: the algorithm as data.
         results: one :class:`~rpax.evaluation.results.SeedResult` a seed; empty if the run has not stopped yet, or was
             interrupted.
-        status: ``finished``, ``out of time``, ``interrupted``; for a directory without results ``unfinished``, or
-            ``failed`` where training became non-finite (``failure.json`` says how).
+        status: ``finished``, ``out of time``, ``interrupted``; for a directory without results ``unfinished``; and
+            ``failed`` where training became non-finite after that, unless it was finished before (``failure.json``
+            says how).
         update: updates made; those of all stages together for a scheme that did not come to its last one.
         path: the run directory, or ``None`` if nothing was written.
         agents: seed to name to agent, as far as they are in memory.
@@ -363,10 +365,14 @@ def load(path: str | os.PathLike[str]) -> Run:
     directory = RunDirectory.open(path)
     config, objective = directory.read_config(), directory.read_objective()
     content = directory.read_results()
+    failed = directory.failure.is_file()
+    # What a finished run has to show stays, where it failed only as it was extended.
+    if failed and content is not None and content["status"] != "finished":
+        content = content if is_over(directory.failure, content["update"]) else None
     if content is None:
         update = sum(load(stage.path).update for stage in directory.stages())
         update += max(saved_updates(directory.checkpoints), default=0)
-        status = "failed" if directory.failure.is_file() else "unfinished"
+        status = "failed" if failed else "unfinished"
         return Run(config, objective, (), status, update, directory.path, {})
     from rpax.evaluation.results import SeedResult
 

@@ -7,7 +7,7 @@ import logging
 import operator
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +19,28 @@ from rpax.errors import InputError, NonFiniteError
 from rpax.evaluation.results import Measured, SeedResult, evaluate_seed
 from rpax.evaluation.returns import make_sampler
 from rpax.objectives.edges import Objective
-from rpax.objectives.plan import make_plan
 from rpax.policies.asked import is_asked
 from rpax.policies.external import asking
-from rpax.policies.files import load_policy, save_policy
-from rpax.policies.fixed import resolve_fixed_agent
+from rpax.policies.files import save_policy
 from rpax.runs.agent import Agent
-from rpax.runs.changes import check_unchanged, lost_metrics, other_libraries, recorded_config, recorded_objective
+from rpax.runs.changes import (
+    check_unchanged,
+    ends_of,
+    lost_metrics,
+    other_libraries,
+    other_machine,
+    recorded_config,
+    recorded_objective,
+)
 from rpax.runs.checkpoint import Plan, checkpoint_folder, last_checkpoint, load_checkpoint, save_checkpoint
 from rpax.runs.compilation_cache import use_compilation_cache
 from rpax.runs.config import TrainConfig, config_to_dict
 from rpax.runs.directory import RunDirectory
+from rpax.runs.failure import is_over
+from rpax.runs.fixed_files import check_same_fixed, fixed_digests, fixed_file, read_fixed, resolve_fixed
 from rpax.runs.loop import Between, Loop, ThinnedRows
+from rpax.runs.machine import machine
 from rpax.runs.manifest import read_manifest, saved_updates
-from rpax.runs.prepare import source_of
 from rpax.runs.run import Progress, Run
 from rpax.runs.sinks import JsonLines, Sink, import_package, make_sinks, read_rows
 from rpax.runs.snapshots import policy_file, snapshot_updates
@@ -58,7 +66,8 @@ class Session:
 
     ``changes`` says what is configured otherwise than before, a line each; ``between`` changes the state between chunks
     of updates, see :class:`~rpax.runs.loop.Loop`; ``metrics_bytes`` is the length of the metrics up to ``update``,
-    where it is known.
+    where it is known; ``ends`` are all updates that were asked for so far, the first ones first; ``fixed`` has the
+    SHA-256 of the fixed agents' files in the run directory.
     """
 
     config: TrainConfig
@@ -70,6 +79,8 @@ class Session:
     changes: tuple[str, ...] = ()
     between: Between | None = None
     metrics_bytes: int | None = None
+    ends: tuple[int, ...] = ()
+    fixed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -96,14 +107,17 @@ class Session:
             raise InputError("snapshots need a run directory; give out=…")
         game = make_environment(config) if isinstance(environment, str) else environment
         agents = resolve_fixed(config, objective, game, fixed, [n for n in objective.fixed if n not in partners])
+        digests = {}
         if directory is not None:
             for name, (policy, parameters) in agents.items():
                 if not is_asked(policy):
-                    write_policy(directory.path / "fixed" / f"{name}.safetensors", policy, parameters, agent=name)
+                    write_policy(fixed_file(directory, name), policy, parameters, agent=name)
+            digests = fixed_digests(directory, agents)
         problem = make_problem(config, objective, game, agents, partners)
+        ends = ends_of(None, config.updates or 0)
         # Of an environment that came as an object, it is not known how it was made.
         trainer = make_trainer(config, problem, keep_traced=isinstance(environment, str))
-        return cls(config, objective, directory, trainer, trainer.init(), 0)
+        return cls(config, objective, directory, trainer, trainer.init(), 0, ends=ends, fixed=digests)
 
     @classmethod
     def go_on(
@@ -116,42 +130,34 @@ class Session:
         """A run from its last checkpoint, or from update 0 if it did not come to one.
 
         Raises:
-            InputError: another process writes the run, its checkpoint is lost, damaged or beyond the last update
-                already, or it was configured otherwise.
+            InputError: another process writes the run, its checkpoint or the copy of a fixed agent is lost or damaged,
+                the checkpoint is beyond the last update already, or it was configured otherwise.
         """
         directory.open_to_write()
         use_compilation_cache()
         checkpoint = last_checkpoint(directory.checkpoints, directory.metrics)
-        changes, metrics_bytes = (), None
+        changes, metrics_bytes, manifest = (), None, None
+        copied = [name for name in objective.fixed if name not in partners]
+        digests = fixed_digests(directory, copied)
         if checkpoint is not None:
             manifest = read_manifest(checkpoint)
             metrics_bytes = manifest.metrics_bytes
             changes = check_unchanged(f"run {directory.path}", manifest, config, objective)
             changes += lost_metrics(manifest, directory.metrics) + other_libraries(manifest)
+            check_same_fixed(directory, manifest, digests)
+        ends = ends_of(manifest, config.updates or 0)
         game = make_environment(config)
-        agents, left = {}, []
-        for name in (name for name in objective.fixed if name not in partners):
-            file = directory.path / "fixed" / f"{name}.safetensors"
-            # A run whose fixed agents were not copied, or not yet, still knows where they came from.
-            if file.is_file():
-                policy, parameters, _ = load_policy(file)
-                agents[name] = (policy, parameters)
-            elif source_of(config, name) is None:
-                raise InputError(
-                    f"run {directory.path} cannot go on: its {name} was an object in Python, which no file holds; "
-                    "train it anew, with a function that is named as FILE.py:NAME"
-                )
-            else:
-                left.append(name)
-        agents |= resolve_fixed(config, objective, game, {}, left)
+        agents = read_fixed(directory, config, objective, game, copied, digests)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
-        if checkpoint is None:
-            return cls(config, objective, directory, trainer, trainer.init(), 0)
+        if checkpoint is None or manifest is None:
+            return cls(config, objective, directory, trainer, trainer.init(), 0, ends=ends, fixed=digests)
+        changes += other_machine(manifest, machine(trainer.devices))
         state, update = load_checkpoint(checkpoint, trainer.state_shape())
         if update > (config.updates or 0):
             raise InputError(f"run {directory.path} is already at update {update}; give --until {update} or more")
         state = trainer.place(state)
-        return cls(config, objective, directory, trainer, state, update, changes, metrics_bytes=metrics_bytes)
+        known = {"metrics_bytes": metrics_bytes, "ends": ends, "fixed": digests}
+        return cls(config, objective, directory, trainer, state, update, changes, **known)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -187,7 +193,8 @@ class Session:
             checkpoint=None if self.directory is None else self._save_checkpoint,
             checkpoint_minutes=self.config.checkpoint_minutes,
             snapshot=self._keep_snapshot,
-            snapshots=snapshot_updates(self.config.snapshots, until),
+            snapshots=snapshot_updates(self.config.snapshots, self.ends),
+            ends=self.ends,
             minutes=self.config.minutes,
             on_progress=lambda update, rows: progress(update, until, rows),
             between=self.between,
@@ -249,7 +256,15 @@ class Session:
     def _save_checkpoint(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "called with a run directory only"
         config, objective = recorded_config(self.config), recorded_objective(self.objective)
-        plan = Plan(self.config.updates or 0, self.directory.metrics, config, objective)
+        plan = Plan(
+            until=self.config.updates or 0,
+            metrics=self.directory.metrics,
+            config=config,
+            objective=objective,
+            ends=self.ends,
+            fixed=self.fixed,
+            machine=machine(self.trainer.devices),
+        )
         self.directory.check_there()
         folder = checkpoint_folder(self.directory.checkpoints, update)
         with writing(folder):
@@ -259,6 +274,9 @@ class Session:
                 # What lies there half written takes room that may be lacking.
                 shutil.rmtree(folder.with_name(f".{folder.name}.part"), ignore_errors=True)
                 raise
+        if is_over(self.directory.failure, update):
+            with contextlib.suppress(OSError):
+                self.directory.failure.unlink()
 
     def _keep_snapshot(self, state: TrainState, update: int) -> None:
         assert self.directory is not None, "whoever wants snapshots has a run directory"
@@ -365,28 +383,6 @@ def make_trainer(config: TrainConfig, problem: Problem, *, keep_traced: bool = T
     keep = None if programs is None else programs.keep
     skip = config.on_nonfinite == "skip"
     return Trainer(problem, config.seed_list, config.exact, config.precision or "float32", keep, skip)
-
-
-def resolve_fixed(
-    config: TrainConfig,
-    objective: Objective,
-    game: Environment,
-    given: Mapping[str, Any],
-    names: Sequence[str] | None = None,
-) -> "dict[str, tuple[AgentPolicy, Parameters]]":
-    """The fixed agents of an objective: those given as objects, else those the configuration names.
-
-    Args:
-        config: what names them.
-        objective: whose they are.
-        game: where they play.
-        given: objects, by name.
-        names: which of them are wanted; all by default.
-    """
-    plan = make_plan(objective)
-    wanted = objective.fixed if names is None else names
-    sources = {name: given.get(name, source_of(config, name)) for name in wanted}
-    return {name: resolve_fixed_agent(name, source, game, plan.seats_of(name)) for name, source in sources.items()}
 
 
 def _shaping_history(problem: Problem, rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:

@@ -5,6 +5,7 @@
 
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rpax.errors import InputError
@@ -15,13 +16,26 @@ if TYPE_CHECKING:
     from rpax.runs.agent import Agent
 
 
-def snapshot_updates(count: int, updates: int) -> tuple[int, ...]:
-    """When snapshots are taken: ``count`` times on the way to ``updates``, evenly spaced, and at update 0.
+def snapshot_updates(count: int, ends: Sequence[int]) -> tuple[int, ...]:
+    """When snapshots are taken: ``count`` times on the way to the first end, evenly spaced, and at update 0.
 
-    >>> snapshot_updates(3, 100)
+    Where the run was extended, the same again from each end on the way to the next one, whatever came of the ends.
+
+    Args:
+        count: how many on the way; with 0 there are none at all.
+        ends: all updates that were asked for so far, the first ones first.
+
+    >>> snapshot_updates(3, [100])
     (0, 25, 50, 75)
+    >>> snapshot_updates(1, [100, 140])
+    (0, 50, 100, 120)
     """
-    return tuple(sorted({updates * number // (count + 1) for number in range(count + 1)})) if count else ()
+    found: set[int] = set()
+    last = 0
+    for end in ends if count else ():
+        found |= {last + (end - last) * number // (count + 1) for number in range(count + 1) if end > last}
+        last = max(last, end)
+    return tuple(sorted(found))
 
 
 def policy_file(directory: RunDirectory, seed: int, name: str, update: int | None = None) -> pathlib.Path:

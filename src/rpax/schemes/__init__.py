@@ -4,6 +4,7 @@ A scheme's run directory holds each of its runs as an ordinary run directory of 
 what they are.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,7 @@ from rpax.errors import InputError
 from rpax.objectives.edges import Objective
 from rpax.runs.config import TrainConfig
 from rpax.runs.directory import RunDirectory
+from rpax.runs.manifest import list_checkpoints, read_manifest
 from rpax.runs.prepare import in_stages
 from rpax.schemes.comedi import CoMeDi
 from rpax.schemes.fcp import FictitiousCoPlay
@@ -92,8 +94,9 @@ def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *,
         extended: whether it is to be trained beyond, or not up to, what was configured.
 
     Raises:
-        InputError: it is a stage of a scheme whose partners come from other stages; or ``extended``, and a scheme or a
-            stage from which others take their partners.
+        InputError: it is a stage of a scheme whose partners come from other stages; or ``extended``, or configured with
+            other updates than its stages were begun with, and a scheme or a stage from which others take their
+            partners.
     """
     above = RunDirectory(pathlib.Path(directory.path).resolve().parent)
     if directory.scheme.is_file() or _is_begun_scheme(config, objective, directory, above):
@@ -105,14 +108,45 @@ def go_on(config: TrainConfig, objective: Objective, directory: RunDirectory, *,
 
         directory.open_to_write()
         made = SCHEMES[objective.name](config)
+        _check_same_updates(made, objective, directory)
         if not directory.scheme.is_file():
             _write_scheme(made, objective, directory)
         return SchemeSession(made, config, objective, directory, config.environment)
     scheme = above.read_scheme()["scheme"]
     if scheme == "comedi" and directory.read_objective().fixed:
         raise InputError(f"run {directory.path} is a stage of {above.path}; `rpax resume {above.path}` goes on with it")
-    if extended and scheme not in (None, _SWEEP):
+    planned = None if scheme in (None, _SWEEP) else planned_updates(directory)
+    if scheme not in (None, _SWEEP) and (extended or planned not in (None, config.updates)):
+        remedy = "leave --until out" if extended else f"set updates in config.yaml back to {planned}"
         raise InputError(
-            f"run {directory.path} is a stage of {above.path}, of which later ones take partners; leave --until out"
+            f"run {directory.path} is a stage of {above.path}, of which later ones take partners; {remedy}"
         )
+    return None
+
+
+def _check_same_updates(scheme: Scheme, objective: Objective, directory: RunDirectory) -> None:
+    """Whether a scheme's stages were begun with the updates that it is configured with.
+
+    Raises:
+        InputError: one was begun with others.
+    """
+    for stage in scheme.stages:
+        its = RunDirectory(directory.path / stage.folder)
+        planned = planned_updates(its)
+        # Of a sweep, a stage may have been extended; of others only what they began with is configured in a stage.
+        if planned is None and stage.folder and objective.name != _SWEEP and its.config.is_file():
+            planned = its.read_config().updates
+        if planned not in (None, stage.config.updates):
+            raise InputError(
+                f"run {directory.path}: updates in config.yaml is {stage.config.updates} now and was {planned}, with "
+                f"which {stage.folder or 'its last stage'} was trained; set it back, or train anew with --updates"
+            )
+
+
+def planned_updates(directory: RunDirectory) -> int | None:
+    """The updates that a run was begun with; ``None`` where it does not say so."""
+    checkpoints = list_checkpoints(directory.checkpoints)
+    with contextlib.suppress(InputError):
+        manifest = read_manifest(checkpoints[-1]) if checkpoints else None
+        return None if manifest is None or manifest.ends is None else manifest.ends[0]
     return None

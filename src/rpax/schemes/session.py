@@ -98,7 +98,10 @@ class SchemeSession:
             if run.status != "finished":
                 return self._stopped(run, before, stage) if stage.folder else run
         members = self.scheme.members(finished)
-        return self._assembled(members) if members else finished[stages[-1].folder]
+        if not members:
+            return finished[stages[-1].folder]
+        # A stage from which no other takes anything may have been extended.
+        return self._assembled(members, min(run.update for run in finished.values()))
 
     def _open(self, stage: Stage, finished: Mapping[str, Run]) -> Session:
         """The session of a stage: from its last checkpoint, or from its beginning."""
@@ -151,11 +154,11 @@ class SchemeSession:
         path = None if self.directory is None else self.directory.path
         return Run(self.config, self.objective, (), run.status, before + run.update, path, {}, stage=stage.folder)
 
-    def _assembled(self, members: Mapping[int, Mapping[str, Agent]]) -> Run:
-        """The agents that stages made, as one run."""
+    def _assembled(self, members: Mapping[int, Mapping[str, Agent]], update: int) -> Run:
+        """The agents that stages made, as one run; each stage made at least ``update`` updates."""
         results = evaluate_members(self.config, self.objective, self._game, members)
         path = None if self.directory is None else self.directory.path
-        run = Run(self.config, self.objective, results, "finished", self.config.updates or 0, path, members)
+        run = Run(self.config, self.objective, results, "finished", update, path, members)
         if self.directory is not None:
             write_policies(run, self.directory)
             write_results(run, self.directory)

@@ -131,6 +131,11 @@ class Trainer:
         """Whatever computes with this trainer's parameters does so inside this context."""
         return jax.enable_x64(self.precision == "float64")
 
+    @property
+    def devices(self) -> int:
+        """Over how many devices the environments are spread."""
+        return 1 if self._mesh is None else self._mesh.size
+
     @functools.cached_property
     def _mesh(self) -> Mesh | None:
         numbers = self.problem.numbers
