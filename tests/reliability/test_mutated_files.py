@@ -190,7 +190,9 @@ SCHEME = {"scheme": "fcp", "stages": [{"folder": "pool/one", "about": "self-play
 CELL = {"row": "a" * 64, "column": "b" * 64, "mean": [1.0, 0.5, 0.75], "std": [0.1, 0.2, 0.1], "episodes": 10}
 KINDS = {
     "settings": Kind("settings.yaml", SETTINGS, lambda p: config_from_dict(read_settings(p), f"{p}:")),
-    "configuration of a run": Kind("config.yaml", SETTINGS, lambda p: RunDirectory(p.parent).read_config()),
+    "configuration of a run": Kind(
+        "config.yaml", (EXACT / "config.yaml").read_bytes(), lambda p: RunDirectory(p.parent).read_config()
+    ),
     "objective": Kind("objective.yaml", (EXACT / "objective.yaml").read_bytes(), load_objective),
     "payoffs, JSON": Kind("payoffs.json", b"[[[1, 0, -1], [0, 1.5, -1]], [[1, 2, 3], [4, 5, 6]]]", read_payoffs),
     "payoffs, CSV": Kind("payoffs.csv", b"1, 0, -1\n0, 1, -1\n\n1, 2, 3\n4, 5, 6e0\n", read_payoffs),
@@ -271,7 +273,7 @@ def mutated_files(folder: pathlib.Path, names: list[str], count: int, seed: int,
     for name in names:
         place = folder / name.replace(",", "").replace(" ", "-")
         place.mkdir()
-        (place / "config.yaml").write_bytes(SETTINGS)
+        shutil.copy(EXACT / "config.yaml", place)
         shutil.copy(EXACT / "objective.yaml", place)
         kind = KINDS[name]
         path = place / kind.name
