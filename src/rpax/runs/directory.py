@@ -34,7 +34,7 @@ from rpax.objectives.files import load_objective, save_objective
 from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read_settings
 from rpax.runs.lock import RunLock, is_lock_file
 from rpax.runs.manifest import library_versions
-from rpax.runs.writing import Unwritable, write_text
+from rpax.runs.writing import NotWritten, Unwritable, write_text
 from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside
 from rpax.yaml_files import format_yaml
 
@@ -88,10 +88,10 @@ class RunDirectory:
             # Another process may have begun it in between.
             run._refuse_what_is_there()
             run._write_beginning(config, objective)
-        except (OSError, Unwritable) as error:
+        except (OSError, NotWritten) as error:
             run.lock.release()
             remove_empty(run._made)
-            reason = error.reason if isinstance(error, Unwritable) else error.strerror
+            reason = error.reason if isinstance(error, NotWritten) else error.strerror
             raise InputError(f"run directory {run.path}: cannot be created ({reason}); choose another --out") from None
         except BaseException:
             run.lock.release()
