@@ -43,6 +43,8 @@ CASES: dict[str, list[str]] = {
     "gru": ["sp", "storm", "--network", "gru", "--memory-units", "4", "--updates", "30", "--option", "horizon=6"],
     "exact": ["at-rpg", "matrix/figure-2", "--exact", "--updates", "100"],
     "fcp": ["fcp", "matrix/figure-2", "--population", "2", "--updates", "20"],
+    "comedi": ["comedi", "matrix/figure-2", "--population", "2", "--updates", "20"],
+    "fixed": ["ap-rpg", "matrix/figure-2", "--victim", "[0.8, 0.2]", "--updates", "40"],
 }
 #: What is run unless cases are named.
 ASKED = ("matrix", "storm", "overcooked", "gru")

@@ -95,6 +95,8 @@ class CellStore:
 def _cell_of(entry: Mapping[str, Any]) -> Cell:
     """A line of ``cells.jsonl``."""
     for name in ("mean", "std"):
-        if len(entry[name]) != 3 or not all(isinstance(value, float | int) for value in entry[name]):
+        if len(entry[name]) != 3 or not all(type(value) in (float, int) for value in entry[name]):
             raise NotStrictJSON(f"has {shown(entry[name])} for '{name}'")
+    if entry["episodes"] < 1:
+        raise NotStrictJSON(f"has {shown(entry['episodes'])} for 'episodes'")
     return Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])

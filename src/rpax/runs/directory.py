@@ -119,13 +119,16 @@ class RunDirectory:
 
     def _holds_something(self) -> bool:
         """Whether there is something in the folder that no :meth:`create` left behind that was killed."""
-        there = {entry.name for entry in self.path.iterdir()}
+        there = {entry.name: entry for entry in self.path.iterdir()}
+        # What create() writes is no link, through which it would write to anything.
+        if any(entry.is_symlink() for entry in there.values()):
+            return True
         if self.lock.file.name in there and not is_lock_file(self.lock.file):
             return True
         ours = {self.lock.file.name, self._begun.name}
         if self._begun.name in there:
             ours |= {name for file in (self.objective, self.versions) for name in (file.name, f"{file.name}.part")}
-        return not there <= ours
+        return not there.keys() <= ours
 
     @property
     def _begun(self) -> pathlib.Path:
@@ -242,9 +245,11 @@ class RunDirectory:
         Raises:
             InputError: the file is damaged.
         """
-        if not self.results.is_file():
-            return None
         remedy = "remove it and `rpax resume` the run"
+        if not self.results.is_file():
+            if self.results.exists():
+                raise InputError(f"{self.results} is a folder or no file at all; {remedy}")
+            return None
         content = read_json(self.results, remedy)
         fine = isinstance(content, dict) and type(content.get("update")) is int and content["update"] >= 0
         status = content.get("status") if fine else None

@@ -325,19 +325,25 @@ def reopen(
 ) -> "Training | None":
     """What goes on with a run, or ``None`` where it has ended; arguments and errors are :func:`resume`'s."""
     directory = RunDirectory.open(path)
-    config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
         raise InputError(f"until {shown(until)} is not allowed; give a whole number of updates")
-    changed = dataclasses.replace(
-        config, updates=until or config.updates, on_nonfinite=on_nonfinite or config.on_nonfinite
-    )
-    results = directory.read_results()
-    if results is not None and results["status"] == "finished" and results["update"] == changed.updates:
+    if _has_ended(directory, until):
         return None
     from rpax import schemes
 
-    config = dataclasses.replace(changed, minutes=minutes)
     try:
+        # Before anything is read that another process may still be writing.
+        directory.lock.acquire()
+        if _has_ended(directory, until):
+            directory.lock.release()
+            return None
+        config, objective = directory.read_config(), directory.read_objective()
+        config = dataclasses.replace(
+            config,
+            updates=until or config.updates,
+            on_nonfinite=on_nonfinite or config.on_nonfinite,
+            minutes=minutes,
+        )
         scheme = schemes.go_on(config, objective, directory, extended=until is not None)
         if scheme is not None:
             return scheme
@@ -350,6 +356,12 @@ def reopen(
         directory.lock.release()
         raise
     return session
+
+
+def _has_ended(directory: RunDirectory, until: int | None) -> bool:
+    """Whether a run is finished, at the update to which it is to be trained."""
+    results, last = directory.read_results(), until or directory.read_config().updates
+    return results is not None and results["status"] == "finished" and results["update"] == last
 
 
 def load(path: str | os.PathLike[str]) -> Run:
