@@ -76,12 +76,13 @@ def start(case: str, run: pathlib.Path, cache: pathlib.Path) -> subprocess.Popen
 
 
 def outcome(run: pathlib.Path) -> dict[str, bytes]:
-    """All that must be the same: each stage's last checkpoint, policies, metrics, configuration and results."""
+    """All that must be the same: each stage's last checkpoint, policies, metrics, configuration, results and so on."""
     found = {}
     for config in sorted(run.rglob("config.yaml")):
         folder = config.parent
         last = max((folder / "checkpoints").glob("update-*"), default=None)
         files = [config, folder / "metrics.jsonl", *sorted((folder / "policies").rglob("*.safetensors"))]
+        files += [folder / "partners.jsonl", *sorted((folder / "fixed").glob("*.safetensors"))]
         files += [] if last is None else sorted(last.iterdir())
         found |= {str(file.relative_to(run)): file.read_bytes() for file in files if file.is_file()}
         results = json.loads((folder / "results.json").read_text()) | {"run_dir": None}

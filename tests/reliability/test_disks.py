@@ -334,6 +334,15 @@ def test_gaps_that_cannot_be_written_down_are_printed_all_the_same(finished_run,
     assert not (run / "certificates.json").exists()
 
 
+def test_gaps_of_a_run_on_a_read_only_disk_are_printed(small_disk, finished_run, capsys):
+    run = shutil.copytree(finished_run, small_disk / "run", ignore=shutil.ignore_patterns("plots"))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert main(["certify", str(run), "--quiet"]) == 0
+    output, complaint = capsys.readouterr()
+    assert "victim  seat 0  gap " in output
+    assert "certificates.json could not be written (Read-only file system)" in one_line(complaint)
+
+
 def test_what_is_written_for_a_moment_is_written_through_no_link(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "file.json.part").symlink_to(tmp_path / "mine")
