@@ -12,6 +12,7 @@
     plots/           learning curves, policies over time
     scheme.json      of an algorithm that is trained in stages: which folder holds which
     failure.json     of training that became non-finite: which agent, which term, when
+    wandb.json       what the run is called by Weights & Biases, where it is told
     lock             which process writes the directory, while it does
 """
 
