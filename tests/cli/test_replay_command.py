@@ -109,7 +109,7 @@ def test_help_has_examples(capsys):
         (["RUN", "--scale", "9"], ("scale 9.0", "from 0.25 to 4")),
         (["RUN", "--format", "avi"], ("'avi'", "give one of gif, mp4, webp")),
         (["RUN", "--greedy", "--sample"], ("--greedy and --sample", "give one of them")),
-        (["RUN", "--out", "RUN/config.yaml"], ("RUN/config.yaml cannot be written to", "choose another --out")),
+        (["RUN", "--out", "RUN/config.yaml"], ("RUN/config.yaml cannot be written (", "choose another --out")),
         (["RUN", "--format", "mp4"], ("imageio-ffmpeg", "pip install 'rpax[video]'")),
         (["RUN", "--parings", "a:b"], ("--parings", "did you mean '--pairing'?")),
     ],

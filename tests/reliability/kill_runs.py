@@ -43,6 +43,8 @@ CASES: dict[str, list[str]] = {
     "gru": ["sp", "storm", "--network", "gru", "--memory-units", "4", "--updates", "30", "--option", "horizon=6"],
     "exact": ["at-rpg", "matrix/figure-2", "--exact", "--updates", "100"],
     "fcp": ["fcp", "matrix/figure-2", "--population", "2", "--updates", "20"],
+    "comedi": ["comedi", "matrix/figure-2", "--population", "2", "--updates", "20"],
+    "fixed": ["ap-rpg", "matrix/figure-2", "--victim", "[0.8, 0.2]", "--updates", "40"],
 }
 #: What is run unless cases are named.
 ASKED = ("matrix", "storm", "overcooked", "gru")
@@ -74,12 +76,13 @@ def start(case: str, run: pathlib.Path, cache: pathlib.Path) -> subprocess.Popen
 
 
 def outcome(run: pathlib.Path) -> dict[str, bytes]:
-    """All that must be the same: each stage's last checkpoint, policies, metrics, configuration and results."""
+    """All that must be the same: each stage's last checkpoint, policies, metrics, configuration, results and so on."""
     found = {}
     for config in sorted(run.rglob("config.yaml")):
         folder = config.parent
         last = max((folder / "checkpoints").glob("update-*"), default=None)
         files = [config, folder / "metrics.jsonl", *sorted((folder / "policies").rglob("*.safetensors"))]
+        files += [folder / "partners.jsonl", *sorted((folder / "fixed").glob("*.safetensors"))]
         files += [] if last is None else sorted(last.iterdir())
         found |= {str(file.relative_to(run)): file.read_bytes() for file in files if file.is_file()}
         results = json.loads((folder / "results.json").read_text()) | {"run_dir": None}

@@ -1,6 +1,7 @@
 """Disks that are full, read-only or gone: one line names the file, the cause and the remedy, and nothing is lost."""
 
 import errno
+import json
 import os
 import pathlib
 import shutil
@@ -150,10 +151,11 @@ def test_whatever_cannot_be_written_is_named_with_cause_and_remedy(what, number,
         "checkpoint": "rpax.runs.session.save_checkpoint",
         "metrics": "rpax.runs.sinks._is_removed",
         "policies": "rpax.runs.session.save_policy",
-        "plots": "rpax.reports.run_plots.draw_run_plots",
+        "plots": "matplotlib.figure.Figure.savefig",
         "results": "pathlib.Path.replace",
     }
-    monkeypatch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *_: [])
+    if what != "plots":
+        monkeypatch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *_: [])
 
     def refuse_results(file: pathlib.Path, target: pathlib.Path) -> Any:
         return refuse() if target.name == "results.json" else replace(file, target)
@@ -166,8 +168,154 @@ def test_whatever_cannot_be_written_is_named_with_cause_and_remedy(what, number,
     assert "then go on with `rpax resume`" in str(told.value)
     assert "\n" not in str(told.value)
     kept = {file: file.read_bytes() for file in (run / "checkpoints").rglob("*") if file.is_file()}
-    assert before.items() <= kept.items() or len(list_checkpoints(run / "checkpoints")) == 2
+    if what in ("checkpoint", "metrics"):
+        assert kept == before
+    else:
+        # The update is saved; of the two that are kept one is as it was.
+        assert [folder.name[-1] for folder in list_checkpoints(run / "checkpoints")] == ["4", "5"]
+        assert {file for file in before if "update-000000004" in str(file)} == {*before} & {*kept}
+        assert before.items() >= {file: kept[file] for file in before if file in kept}.items()
     assert not (run / "lock").exists()
+    monkeypatch.undo()
+    assert (rpax.resume(run, until=5).status, rpax.load(run).update) == ("finished", 5)
+
+
+def test_pictures_of_a_run_that_do_not_fit_on_the_disk_are_drawn_when_there_is_room(
+    small_disk, finished_run, capsys, monkeypatch
+):
+    run = shutil.copytree(finished_run, small_disk / "run", ignore=shutil.ignore_patterns("results.json", "plots"))
+    (run / "plots").mkdir()
+    (run / "plots" / "learning-curves.png").write_bytes(b"old")
+    monkeypatch.setattr("rpax.runs.session.write_policies", lambda *_: fill(small_disk))
+    assert main(["resume", str(run), "--quiet"]) == 2
+    line = one_line(capsys.readouterr().err)
+    assert line.startswith(f"rpax: {run}/plots/")
+    assert line.endswith("(No space left on device); make room on the disk, then go on with `rpax resume`")
+    assert {file.name: file.read_bytes() for file in (run / "plots").iterdir()} == {"learning-curves.png": b"old"}
+
+
+@pytest.fixture(scope="module")
+def attack_run(tmp_path_factory) -> pathlib.Path:
+    """The directory of an attack that was judged."""
+    path = tmp_path_factory.mktemp("attack") / "run"
+    rpax.attack([0.8, 0.2], "matrix/figure-2", "ap", exact=True, updates=2, out=path, replays=1)
+    return path
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_verdict_that_cannot_be_written_down_is_printed_all_the_same(trouble, small_disk, attack_run, capsys, caplog):
+    run = shutil.copytree(attack_run, small_disk / "run", ignore=shutil.ignore_patterns("plots", "attack.png"))
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    assert run / "best_response.safetensors" in before
+    reason = {"full": "No space left on device", "read-only": "Read-only file system"}[trouble]
+    if trouble == "full":
+        fill(small_disk)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for options in ([], ["--json"]):
+        assert main(["attack", str(run), "--evaluate", "--updates", "3", "--quiet", *options]) == 2
+        output, complaint = capsys.readouterr()
+        assert json.loads(output)["verdict"]["name"] if options else "verdict: " in output
+        line = one_line(complaint)
+        assert line.startswith(f"rpax: {run}/best_response.safetensors cannot be written ({reason}); ")
+        assert line.endswith(f", then judge it anew with `rpax attack {run} --evaluate`")
+        assert f"nothing can be written to {run} ({reason})" in caplog.text, "it is told before training"
+        assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+
+
+def test_replays_of_an_attack_that_do_not_fit_are_told_with_how_to_go_on(attack_run, tmp_path, capsys, monkeypatch):
+    run = shutil.copytree(attack_run, tmp_path / "run")
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rpax.reports.moving_picture._write_animation", refuse)
+    assert main(["attack", str(run), "--evaluate", "--no-best-response", "--quiet"]) == 2
+    output, complaint = capsys.readouterr()
+    assert "verdict: " in output
+    line = one_line(complaint)
+    assert f"{run}/replays/worst-1-victim-adversary.gif cannot be written (No space left on device)" in line
+    assert line.endswith(f"then judge it anew with `rpax attack {run} --evaluate`")
+
+
+BIG = "x" * 30_000
+
+
+def keep_cross_play(disk: pathlib.Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rpax.reports import cross_play_report
+
+    agent = rpax.train("sp", "matrix/figure-2", exact=True, updates=1)
+    result = rpax.cross_play([agent], episodes=2)
+    monkeypatch.setattr(cross_play_report, "as_csv", lambda result: f"table{size}")
+    cross_play_report.write_cross_play(result, disk)
+
+
+def keep_document(disk: pathlib.Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rpax.reproduce import runner
+
+    monkeypatch.setattr(runner, "experiment_to_dict", lambda experiment, results: {"x": size})
+    runner.write_document(runner.find_experiments("figure-2")[0], [], disk)
+
+
+def keep_cell(disk: pathlib.Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rpax.reproduce.cells import write_cell
+
+    write_cell(disk / "cell.json", {"x": size})
+
+
+def keep_objective(disk: pathlib.Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rpax.objectives import files
+
+    monkeypatch.setattr(files, "format_yaml", lambda *arguments, **options: f"x: {size}")
+    files.save_objective(rpax.algorithm("sp"), disk / "objective.yaml")
+
+
+def keep_report(disk: pathlib.Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rpax.reports import run_report
+
+    monkeypatch.setattr(run_report, "_differences", lambda *arguments: "")
+    monkeypatch.setattr(run_report, "_diagnoses", lambda *arguments: f"x{size}")
+    run_report.write_report([], disk)
+
+
+@pytest.mark.parametrize("keep", [keep_cross_play, keep_document, keep_cell, keep_objective, keep_report])
+def test_a_full_disk_empties_nothing_that_was_written_before(keep, small_disk, monkeypatch):
+    keep(small_disk, "", monkeypatch)
+    before = {file: file.read_bytes() for file in small_disk.iterdir()}
+    assert before
+    other_things = fill(small_disk)
+    with pytest.raises(
+        InputError, match=r"cannot be written \(No space left on device\); choose another (--out|place)"
+    ):
+        keep(small_disk, BIG, monkeypatch)
+    other_things.unlink()
+    assert {file: file.read_bytes() for file in small_disk.iterdir()} == before
+
+
+def test_a_picture_is_written_through_no_link(tmp_path):
+    from rpax.reports.figure_style import new_figure, save_figure
+
+    (tmp_path / "mine.png").write_text("mine")
+    (tmp_path / "picture.png").symlink_to(tmp_path / "mine.png")
+    save_figure(new_figure(1, 1), tmp_path / "picture.png")
+    assert (tmp_path / "mine.png").read_text() == "mine"
+    assert not (tmp_path / "picture.png").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+@pytest.mark.parametrize("name", ["lock", "results.json"])
+def test_what_is_no_file_where_one_belongs_is_told_before_training(name, kind, finished_run, tmp_path, capsys):
+    run = shutil.copytree(finished_run, tmp_path / "run", ignore=shutil.ignore_patterns("results.json"))
+    (run / name).mkdir() if kind == "folder" else os.mkfifo(run / name)
+    before = outcome_of_checkpoints(run)
+    assert main(["resume", str(run), "--until", "6", "--quiet"]) == 2
+    line = one_line(capsys.readouterr().err)
+    assert f"{run / name} is a folder or no file at all; remove it" in line
+    assert outcome_of_checkpoints(run) == before
+
+
+def outcome_of_checkpoints(run: pathlib.Path) -> list[str]:
+    return [folder.name for folder in list_checkpoints(run / "checkpoints")]
 
 
 def test_gaps_that_cannot_be_written_down_are_printed_all_the_same(finished_run, tmp_path, capsys, monkeypatch):
@@ -184,6 +332,15 @@ def test_gaps_that_cannot_be_written_down_are_printed_all_the_same(finished_run,
     assert {*printed.splitlines()} <= {*output.splitlines()}
     assert "certificates.json could not be written (Read-only file system)" in one_line(complaint)
     assert not (run / "certificates.json").exists()
+
+
+def test_gaps_of_a_run_on_a_read_only_disk_are_printed(small_disk, finished_run, capsys):
+    run = shutil.copytree(finished_run, small_disk / "run", ignore=shutil.ignore_patterns("plots"))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert main(["certify", str(run), "--quiet"]) == 0
+    output, complaint = capsys.readouterr()
+    assert "victim  seat 0  gap " in output
+    assert "certificates.json could not be written (Read-only file system)" in one_line(complaint)
 
 
 def test_what_is_written_for_a_moment_is_written_through_no_link(tmp_path):

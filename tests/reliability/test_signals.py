@@ -14,6 +14,7 @@ from kill_runs import Watcher, differences, outcome
 
 import rpax
 from rpax.cli.main import main
+from rpax.runs.interruption import interruptions
 
 UPDATES = 300
 OPTIONS = ["at-rpg", "matrix/figure-2", "--exact", "--updates", str(UPDATES), "--log-every", "1"]
@@ -154,3 +155,37 @@ def test_one_signal_ends_a_long_call_where_nothing_is_lost_and_a_second_one_any(
             process.send_signal(number)
         assert process.stderr.read() == "rpax: interrupted\n"
         assert process.wait(timeout=30) == 130
+
+
+IGNORING = """
+import os, signal
+from rpax.runs.interruption import end_on_signals, interruptions
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+{watch}
+with interruptions() as loop:
+    os.kill(os.getpid(), signal.SIGINT)
+    print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, loop.wait(0.3), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.unsaved or print(loop.wait(10))
+"""
+
+
+@pytest.mark.parametrize("watch", ["", "end_on_signals()"])
+def test_a_signal_that_is_ignored_on_purpose_stays_ignored_and_the_other_one_is_not(watch):
+    """As scripts do for what they start in the background."""
+    command = [sys.executable, "-c", IGNORING.format(watch=watch)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout.startswith("True False\n"), ended.stderr
+    assert ended.returncode == (130 if watch else 0)
+    assert ("interrupted" if watch else "stopping after the updates in progress") in ended.stderr
+
+
+def test_a_handler_that_is_none_of_pythons_is_left_alone(monkeypatch):
+    """As of a program in which Python is embedded: it could not be put back."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else before)
+    changed = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: changed.append(number))
+    with interruptions():
+        pass
+    assert set(changed) <= {signal.SIGINT}

@@ -15,6 +15,7 @@ from rpax.errors import InputError
 from rpax.runs.changes import FREE, check_same_config, check_unchanged, ends_of, recorded_config
 from rpax.runs.config import FIELDS, TrainConfig
 from rpax.runs.directory import RunDirectory
+from rpax.runs.lock import RunLock
 from rpax.runs.manifest import Manifest, library_versions, read_manifest, sha256_of
 from rpax.runs.run import no_progress, reopen
 
@@ -97,6 +98,43 @@ def test_metrics_that_were_lost_are_named(stopped, tmp_path):
     assert session.notes == (
         f"{run}/metrics.jsonl has 0 of the {length} bytes that it had; the lines that are lost stay so",
     )
+
+
+def test_what_is_lost_or_changed_is_said_although_quiet(stopped, tmp_path, capsys):
+    run = changed(stopped, tmp_path, checkpoints_kept=1)
+    (run / "metrics.jsonl").unlink()
+    assert main(["resume", str(run), "--until", "6", "--quiet"]) == 0
+    said = capsys.readouterr().err
+    assert "checkpoints_kept is 1 now and was 2" in said
+    assert "updates is 6 now and was 4" in said
+    assert "the lines that are lost stay so" in said
+    assert len(said.splitlines()) == 3
+
+
+def test_a_changed_setting_of_a_stage_is_said(tmp_path, caplog):
+    run = tmp_path / "run"
+    settings = {"exact": True, "updates": 4, "log_every": 1, "population": 2}
+    rpax.train("fcp", "matrix/figure-2", **settings, minutes=1e-9, out=run)
+    values = yaml.safe_load((run / "config.yaml").read_text()) | {"checkpoints_kept": 1}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    rpax.resume(run, minutes=1e-9)
+    assert "checkpoints_kept is 1 now and was 2" in caplog.text
+
+
+def test_the_configuration_is_read_once_nobody_else_writes_it(stopped, tmp_path, monkeypatch):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    acquire = RunLock.acquire
+
+    def after_another_process(lock: RunLock) -> None:
+        if not lock.held:
+            text = (run / "config.yaml").read_text()
+            (run / "config.yaml").write_text(text.replace("checkpoint_minutes: 5.0", "checkpoint_minutes: 7.0"))
+        acquire(lock)
+
+    monkeypatch.setattr(RunLock, "acquire", after_another_process)
+    rpax.resume(run, until=6)
+    assert RunDirectory(run).read_config().checkpoint_minutes == 7.0
+    assert RunDirectory(run).read_config().updates == 6
 
 
 def test_a_stage_that_is_finished_is_not_used_with_other_settings(tmp_path):

@@ -1,5 +1,6 @@
 """A clock that jumps neither ends checkpoints nor makes a time limit endless."""
 
+import threading
 from typing import Any
 
 import jax
@@ -7,7 +8,9 @@ import pytest
 
 import rpax
 from rpax.runs.config import TrainConfig
+from rpax.runs.interruption import _Watch
 from rpax.runs.loop import Loop, Stopwatch
+from rpax.training.problem import TrainState
 from rpax.training.setup import make_problem
 from rpax.training.trainer import Trainer
 
@@ -54,6 +57,22 @@ def test_a_time_limit_holds_although_the_clock_is_put_back(trainer):
     times = [0.0, 60, 120, -86400, -86340, -86280, -86220, -86160]
     reason, saved = loop(trainer, times, minutes=4, checkpoint_minutes=100)
     assert (reason, saved) == ("out of time", [0, 5])
+
+
+def test_from_the_first_update_to_the_last_checkpoint_a_signal_asks_first(trainer, monkeypatch):
+    """So that policies are written: also between a checkpoint and the next chunk."""
+    monkeypatch.setattr(_Watch, "thread", threading.current_thread())
+    asked = []
+
+    def between(state: TrainState, update: int) -> TrainState:
+        assert _Watch.loop is not None
+        asked.append((update, _Watch.loop.unsaved))
+        return state
+
+    reason, saved = loop(trainer, [0.0, 60, 120, 180], checkpoint_minutes=0.5, between=between)
+    assert (reason, saved[:3]) == ("finished", [0, 1, 2])
+    assert asked == [(0, False), (1, True), (2, True)]
+    assert _Watch.loop is None
 
 
 def test_a_stopwatch_counts_what_passes_only():

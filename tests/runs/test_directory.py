@@ -47,6 +47,18 @@ def test_a_link_called_lock_is_somebody_elses(tmp_path):
         RunDirectory.create(tmp_path / "run", CONFIG, OBJECTIVE)
 
 
+@pytest.mark.parametrize("name", ["config.yaml.part", "objective.yaml", "versions.json"])
+def test_nothing_is_written_through_a_link_in_the_folder_that_is_to_become_a_run_directory(name, tmp_path):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    run.mkdir()
+    (run / "config.yaml.part").touch()
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(mine)
+    with pytest.raises(InputError, match="exists and is not empty"):
+        RunDirectory.create(run, CONFIG, OBJECTIVE)
+    assert not mine.exists()
+
+
 class Killed(BaseException):
     """Stands for the end of a process."""
 

@@ -161,7 +161,7 @@ def test_tensorboard_gets_every_number_of_every_seed(tmp_path, monkeypatch):
             super().add_scalar(*arguments, **options)
 
     monkeypatch.setattr(tensorboard, "SummaryWriter", Writer)
-    sink = TensorBoard(tmp_path / "tensorboard")
+    sink = TensorBoard(tmp_path / "tensorboard", 0)
     assert isinstance(sink, Sink)
     sink.write(ROW)
     sink.close()
@@ -172,6 +172,31 @@ def test_tensorboard_gets_every_number_of_every_seed(tmp_path, monkeypatch):
     assert b"seed-7/entropy/victim" in events.read_bytes()
 
 
+def test_what_a_killed_session_told_tensorboard_beyond_its_checkpoint_is_purged(tmp_path):
+    """As TensorBoard does it: what is of a later session's first step, or beyond, is dropped."""
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    for resume_at, updates in ((0, (1, 2, 3)), (2, (3, 4))):
+        sink = TensorBoard(tmp_path / "tensorboard", resume_at)
+        for update in updates:
+            sink.write(ROW | {"update": update})
+        sink.close()
+    shown: list[int] = []
+    for file in sorted((tmp_path / "tensorboard").iterdir()):
+        content, events = file.read_bytes(), []
+        while content:
+            # Length, its checksum, the event, its checksum.
+            length = int.from_bytes(content[:8], "little")
+            events.append(Event.FromString(content[12 : 12 + length]))
+            content = content[16 + length :]
+        for event in events:
+            if event.session_log.status == SessionLog.START:
+                shown = [step for step in shown if step < event.step]
+            shown += [event.step for value in event.summary.value if value.tag == "seed-7/loss"]
+    assert shown == [1, 2, 3, 4]
+
+
 class FakeRun:
     """What `wandb.init` returns."""
 
@@ -179,7 +204,8 @@ class FakeRun:
         self.logged: list[dict[str, Any]] = []
         self.finished = False
 
-    def log(self, row: dict[str, Any]) -> None:
+    def log(self, row: dict[str, Any], step: int) -> None:
+        assert step == row["update"]
         self.logged.append(row)
 
     def finish(self) -> None:
@@ -218,6 +244,41 @@ def test_weights_and_biases_gets_every_line_of_a_run_with_its_configuration(wand
     ]
     assert told.logged == expected
     assert len(expected) == 4
+
+
+def test_all_sessions_of_a_run_are_one_run_of_weights_and_biases_also_where_it_was_moved(wandb, tmp_path, no_plots):
+    settings = {"exact": True, "updates": 3, "log_every": 1, "minutes": 1e-9, "sinks": ["wandb"]}
+    for name in ("run", "other"):
+        rpax.train("sp", "matrix/figure-2", **settings, out=tmp_path / name)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert rpax.resume(tmp_path / "moved").status == "finished"
+    first, other, again = (options["id"] for options, _ in wandb.runs)
+    assert first == again
+    assert first != other
+    (tmp_path / "other" / "wandb.json").write_text('{"id": "../x"}')
+    with pytest.raises(InputError, match=r"other/wandb\.json is damaged; remove it"):
+        rpax.resume(tmp_path / "other")
+    assert not (tmp_path / "other" / "lock").exists()
+
+
+def test_no_other_sink_is_open_where_one_refuses(wandb, tmp_path, no_plots, monkeypatch):
+    settings = {"exact": True, "updates": 3, "log_every": 1, "minutes": 1e-9, "sinks": ["wandb"]}
+    run = tmp_path / "run"
+    rpax.train("sp", "matrix/figure-2", **settings, out=run)
+    assert len(wandb.runs) == 1
+    (run / "metrics.jsonl").rename(run / "mine")
+    (run / "metrics.jsonl").symlink_to(run / "mine")
+    with pytest.raises(InputError, match="is a link or no file"):
+        rpax.resume(run)
+    assert len(wandb.runs) == 1, "it was not begun"
+
+    def refuse(*arguments: Any) -> None:
+        raise RuntimeError("refused")
+
+    monkeypatch.setattr("rpax.runs.sinks.TensorBoard", refuse)
+    with pytest.raises(RuntimeError, match="refused"):
+        make_sinks(("wandb", "tensorboard"), tmp_path, {})
+    assert wandb.runs[-1][1].finished
 
 
 def test_sinks_are_closed_when_training_fails(wandb, tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -11,6 +12,7 @@ from rpax.cli.output import estimate_text, print_json, progress_bar, say
 from rpax.errors import InputError
 from rpax.runs.attack_target import VICTIM
 from rpax.runs.config import parse_assignments, read_settings
+from rpax.runs.writing import Unwritable
 
 if TYPE_CHECKING:
     from rpax.evaluation.attack import AttackReturns, Score
@@ -101,12 +103,24 @@ class Command:
     """Names of the options that were written on the command line."""
 
     def run(self) -> int:
-        """Attack."""
-        found = self._evaluate() if self.evaluate else self._attack()
+        """Attack. The verdict is told before it is written, so that it is not lost where it cannot be."""
+        judged: list[Attack] = []
+
+        def tell(found: "Attack") -> None:
+            judged.append(found)
+            if not self.json:
+                print_attack(found)
+
+        try:
+            found = self._evaluate(tell) if self.evaluate else self._attack(tell)
+        except Unwritable:
+            if self.json and judged:
+                print_json(judged[0].to_dict())
+            raise
         if self.json:
             print_json(found.to_dict())
         else:
-            print_attack(found)
+            print_written(found)
         return 0
 
     def settings(self) -> dict[str, Any]:
@@ -121,7 +135,7 @@ class Command:
             name: getattr(self, name) for name in ("exact", "seed", "updates", "minutes") if name in self.given
         }
 
-    def _attack(self) -> "Attack":
+    def _attack(self, tell: "Callable[[Attack], None]") -> "Attack":
         from rpax.runs.attack import check_replays, evaluate_attack, find_target, prepare_attack, reference_is_known
         from rpax.runs.directory import RunDirectory, default_directory
 
@@ -141,10 +155,15 @@ class Command:
             with self._phase(f"{objective.name} on {config.environment}") as progress:
                 run = session.run(progress)
         return evaluate_attack(
-            run, target, best_response=not self.no_best_response, replays=self.replays, phase=self._phase
+            run,
+            target,
+            best_response=not self.no_best_response,
+            replays=self.replays,
+            phase=self._phase,
+            judged=tell,
         )
 
-    def _evaluate(self) -> "Attack":
+    def _evaluate(self, tell: "Callable[[Attack], None]") -> "Attack":
         from rpax.runs.attack import check_replays, evaluate_attack
         from rpax.runs.run import load
 
@@ -159,6 +178,7 @@ class Command:
             minutes=self.minutes,
             replays=self.replays,
             phase=self._phase,
+            judged=tell,
         )
 
     @property
@@ -185,12 +205,18 @@ def print_attack(found: "Attack") -> None:
         told = f"  in the victim's place the best response gets {estimate_text(gap)} more than the victim"
         told += f" ({trained.status} at update {trained.update})"
         console.print(told, highlight=False, soft_wrap=True)
-    if found.worst:
-        for episode in found.worst:
-            told = ", ".join(f"{value:.4g}" for value in episode.returns)
-            console.print(f"  {episode.file}  returns {told}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"verdict: {found.verdict.name}", style="bold", highlight=False)
     console.print(f"  {found.verdict.reason}", highlight=False, soft_wrap=True)
+
+
+def print_written(found: "Attack") -> None:
+    """What was written of an attack."""
+    from rich.console import Console
+
+    console = Console()
+    for episode in found.worst:
+        told = ", ".join(f"{value:.4g}" for value in episode.returns)
+        console.print(f"  {episode.file}  returns {told}", highlight=False, markup=False, soft_wrap=True)
     if found.run.path is not None:
         told = f"{found.run.status} at update {found.run.update}; written to {found.run.path}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from rpax.cli.output import estimate_text, print_json, progress_bar, say
+from rpax.errors import InputError
 
 if TYPE_CHECKING:
     from rpax.runs.certify import Certification, ExactCertificate, TrainedCertificate
@@ -94,14 +95,18 @@ class Command:
     def _keep(self, found: "Certification") -> None:
         """Write certificates of all agents for `rpax report`; what they say is printed by now."""
         from rpax.runs.directory import RunDirectory
-        from rpax.runs.writing import Unwritable
+        from rpax.runs.writing import NotWritten
 
         directory = RunDirectory(self.run_dir)
         file = directory.path / "certificates.json"
         try:
+            directory.open_to_write()
             directory.write_json(file, found.to_dict())
-        except Unwritable as error:
-            say(f"rpax: {file} could not be written ({error.reason}), so `rpax report` does not show these gaps")
+        except InputError as error:
+            reason = error.reason if isinstance(error, NotWritten) else str(error)
+            say(f"rpax: {file} could not be written ({reason}), so `rpax report` does not show these gaps")
+        finally:
+            directory.lock.release()
 
     def _print_exact(self, entry: "ExactCertificate") -> None:
         print(f"seed {entry.seed}  {entry.agent}  seat {entry.seat}  gap {entry.gap!r}")

@@ -85,11 +85,11 @@ class Command:
                 out=out,
                 progress=lambda done, total: show(done, total, ()),
             )
-        written = write_cross_play(result, out)
         if self.json:
             print_json(result.to_dict())
         else:
             print_cross_play(result)
+        written = write_cross_play(result, out)
         say("written: " + ", ".join(map(str, written)), quiet=self.quiet)
         return 0
 

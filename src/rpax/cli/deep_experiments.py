@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rpax.cli.output import latest_returns, print_json, progress_lines, say
 from rpax.errors import InputError, shown, suggestion
 from rpax.reproduce import DEEP_EXPERIMENTS
+from rpax.runs.writing import write_text, writing_out
 from rpax.untrusted import read_json
 
 if TYPE_CHECKING:
@@ -107,8 +108,9 @@ def _check_budget(folder: pathlib.Path, name: str, budget: str, *, make: bool) -
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists and is no reproduction; choose another --out")
         else:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+            with writing_out(folder, str(folder)):
+                folder.mkdir(parents=True, exist_ok=True)
+                write_text(path, json.dumps(about) + "\n")
     except (OSError, ValueError, LookupError, TypeError) as error:
         if isinstance(error, InputError):
             raise

@@ -1,13 +1,15 @@
 """Entry point: finds the verb, runs it, and turns what goes wrong into one line and an exit status."""
 
+import contextlib
 import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import IO, cast
 
 from rpax._version import __version__
-from rpax.cli.output import say
+from rpax.cli.output import Unheard, say
 from rpax.errors import InputError, NonFiniteError, suggestion
 from rpax.runs.interruption import INTERRUPTED, end_on_signals
 from rpax.runs.machine import usable_cores
@@ -39,8 +41,25 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line; returns the exit status.
+
+    A standard output that cannot be written ends nothing; it is told in the end, unless nobody was to read on.
+    """
+    output = Unheard(sys.stdout)
+    with contextlib.redirect_stdout(cast("IO[str]", output)):
+        status = _main(list(sys.argv[1:] if arguments is None else arguments))
+        output.flush()
+    if output.error is None or isinstance(output.error, BrokenPipeError):
+        return status
+    reason = getattr(output.error, "strerror", None) or output.error
+    say(
+        f"rpax: standard output cannot be written ({reason}); make room where it goes; the files that the command "
+        "wrote are whole"
+    )
+    return status or WRONG_INPUT
+
+
+def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_text())
         return DONE
@@ -61,9 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("rpax: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return DONE
     except NonFiniteError as error:
         say(f"rpax: {error}")
         return NON_FINITE

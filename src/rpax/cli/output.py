@@ -38,21 +38,30 @@ class Unheard:
 
     Args:
         file: the other one.
+
+    Attributes:
+        error: why it no longer works, or ``None``.
     """
 
     def __init__(self, file: Any) -> None:
         self._file = file
+        self.error: OSError | ValueError | None = None
 
     def write(self, text: str) -> int:
         """Write, or do not."""
-        with contextlib.suppress(OSError, ValueError):
-            self._file.write(text)
+        self._try(lambda: self._file.write(text))
         return len(text)
 
     def flush(self) -> None:
         """Flush, or do not."""
-        with contextlib.suppress(OSError, ValueError):
-            self._file.flush()
+        self._try(self._file.flush)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                act()
+            except (OSError, ValueError) as error:
+                self.error = error
 
     def __getattr__(self, name: str) -> Any:
         """All else is the other one's."""

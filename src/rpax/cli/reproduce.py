@@ -142,9 +142,10 @@ class Command:
                 write_document(experiment, results, folder)
                 if not console.is_terminal:
                     say(f"{experiment.name}: {result.case.label}, {result.seconds:.1f} s", quiet=self.quiet)
-        written = write_results(experiment, results, folder)
         if not self.json:
             _print_table(experiment, results)
+        written = write_results(experiment, results, folder)
+        if not self.json:
             print("written: " + ", ".join(map(str, written)))
         return experiment_to_dict(experiment, results)
 

@@ -48,7 +48,8 @@ class Command:
             run = load(self.run_dir)
         else:
             for note in session.notes:
-                say(note, quiet=self.quiet)
+                # What is lost or was changed is said in any case.
+                say(note, quiet=self.quiet and note not in session.changes)
             with progress_bar(str(self.run_dir), quiet=self.quiet) as progress:
                 run = session.run(progress)
         if self.json:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rpax.errors import InputError, shown, suggestion
 from rpax.objectives.edges import Objective, ObjectiveEdge
+from rpax.runs.writing import write_text, writing_out
 from rpax.yaml_files import format_yaml, read_yaml
 
 _EDGE_KEYS = tuple(field.name for field in dataclasses.fields(ObjectiveEdge))
@@ -60,9 +61,14 @@ def objective_to_dict(objective: Objective) -> dict:
 
 
 def save_objective(objective: Objective, path: str | pathlib.Path) -> None:
-    """Write ``objective`` as YAML; :func:`load_objective` reads it back as the same objective."""
+    """Write ``objective`` as YAML; :func:`load_objective` reads it back as the same objective.
+
+    Raises:
+        InputError: it cannot be written; what was there stays.
+    """
     text = format_yaml(objective_to_dict(objective), default_flow_style=None)
-    pathlib.Path(path).write_text(text, encoding="utf-8")
+    with writing_out(path, f"objective '{path}'", "choose another place"):
+        write_text(pathlib.Path(path), text)
 
 
 def _check_keys(where: str, content: Mapping, known: tuple[str, ...], required: tuple[str, ...]) -> None:

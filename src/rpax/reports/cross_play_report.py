@@ -4,9 +4,9 @@ import json
 import pathlib
 from typing import TYPE_CHECKING
 
-from rpax.errors import InputError
 from rpax.reports.cross_play_tables import as_csv, as_latex, as_markdown
 from rpax.reports.heatmap import Heatmap, draw_heatmap
+from rpax.runs.writing import write_text, writing_out
 
 if TYPE_CHECKING:
     from rpax.evaluation.cross_play_result import CrossPlay
@@ -25,14 +25,12 @@ def write_cross_play(result: "CrossPlay", folder: pathlib.Path) -> list[pathlib.
         "tex": as_latex(result),
     }
     written = [folder / f"cross-play.{suffix}" for suffix in texts]
-    try:
+    picture = folder / "heatmap.png"
+    with writing_out(folder, f"folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(written, texts.values(), strict=True):
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be written ({error.strerror}); choose another --out") from None
-    picture = folder / "heatmap.png"
-    draw_heatmap(heatmap_of(result), picture)
+            write_text(path, text)
+        draw_heatmap(heatmap_of(result), picture)
     return [*written, picture]
 
 

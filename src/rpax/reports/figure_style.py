@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rpax.errors import InputError
+from rpax.runs.writing import write_whole, writing_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,16 +80,15 @@ def picture_path(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def save_figure(figure: "Figure", path: pathlib.Path) -> None:
-    """Write ``figure`` as PNG or SVG; the same figure gives the same bytes.
+    """Write ``figure`` as PNG or SVG, whole or not at all; the same figure gives the same bytes.
 
     Raises:
-        InputError: the file cannot be written.
+        rpax.runs.writing.NotWritten: the file cannot be written; what was there stays.
     """
     kind = path.suffix.lower().removeprefix(".")
-    try:
-        figure.savefig(path, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    except OSError as error:
-        raise InputError(f"picture '{path}' cannot be written ({error.strerror}); choose another place") from None
+    metadata = {"Date": None} if kind == "svg" else None
+    with writing_out(path, f"picture '{path}'", "choose another place"):
+        write_whole(path, lambda temporary: figure.savefig(temporary, format=kind, metadata=metadata))
 
 
 def tidy_axes(axes: "Axes") -> None:

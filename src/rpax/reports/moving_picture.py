@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -11,6 +12,7 @@ from jaxtyping import Integer, UInt8
 from PIL import Image
 
 from rpax.errors import InputError, shown
+from rpax.runs.writing import writing_out
 
 Format = Literal["gif", "webp", "mp4"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -46,13 +48,10 @@ def check_writable(folder: pathlib.Path, kind: str) -> None:
     """
     if kind == "mp4":
         _video_encoder()
-    try:
+    with writing_out(folder, f"folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".rpax.part"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be written to ({error.strerror}); choose another --out") from None
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def write_moving_picture(
@@ -79,18 +78,20 @@ def write_moving_picture(
             yield frames.draw(number)
             progress(number + 1)
 
-    # A reader sees the old file or the new one, never half of it.
+    # The writers know the format by the suffix.
     temporary = path.with_name(f".{path.stem}.part.{kind}")
-    try:
-        if kind == "mp4":
-            _write_video(temporary, drawn(), frames.holds, fps)
-        else:
-            _write_animation(temporary, kind, drawn(), frames, fps)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"file '{path}' cannot be written ({error.strerror or error}); choose another --out") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing_out(path, f"file '{path}'"):
+        try:
+            # It may lead anywhere.
+            if temporary.is_symlink():
+                temporary.unlink()
+            if kind == "mp4":
+                _write_video(temporary, drawn(), frames.holds, fps)
+            else:
+                _write_animation(temporary, kind, drawn(), frames, fps)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def check_range(name: str, value: float, least: float, most: float) -> None:

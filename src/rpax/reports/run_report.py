@@ -14,6 +14,7 @@ from rpax.reports import run_plots
 from rpax.reports.cross_play_report import heatmap_of
 from rpax.reports.cross_play_tables import markdown_table, metric_table
 from rpax.reports.heatmap import draw_heatmap, short_number
+from rpax.runs.writing import write_text, writing_out
 from rpax.untrusted import read_json
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def write_report(
     Raises:
         InputError: the folder cannot be written.
     """
-    try:
+    with writing_out(folder, f"folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         names = run_names(runs)
         pictures, curves = _draw_curves(runs, names, folder)
@@ -67,9 +68,7 @@ def write_report(
         sections.append(Section("Diagnoses", _diagnoses(runs, names)))
         report = folder / "report.md"
         parts = [f"## {section.title}\n\n{section.text}" for section in sections if section.text]
-        report.write_text("\n\n".join(["# Report", *parts]) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be written ({error.strerror}); choose another --out") from None
+        write_text(report, "\n\n".join(["# Report", *parts]) + "\n")
     return [report, *pictures]
 
 

@@ -26,6 +26,7 @@ from rpax.runs.certify import Phase
 from rpax.runs.config import TrainConfig
 from rpax.runs.run import Progress as RunProgress
 from rpax.runs.run import Run, load, resume, train
+from rpax.runs.writing import write_text, writing_out
 from rpax.untrusted import read_json
 
 #: Called with what is being done, how far it is, how far it goes, and the latest metrics.
@@ -204,13 +205,9 @@ def write_cell(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    try:
+    with writing_out(path, str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another --out") from None
+        write_text(path, json.dumps(content) + "\n")
 
 
 def read_cell(path: pathlib.Path) -> dict[str, Any]:

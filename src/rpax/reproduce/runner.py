@@ -15,6 +15,7 @@ from rpax.errors import InputError, suggestion
 from rpax.reproduce import EXPERIMENTS
 from rpax.reproduce.experiment import Case, CaseResult, Experiment, Mode, NetworkKind, Outcome
 from rpax.runs.run import train
+from rpax.runs.writing import write_text, writing_out
 
 Progress = Callable[[str, int, int, Sequence[Any]], None]
 
@@ -92,9 +93,14 @@ def write_results(experiment: Experiment, results: Sequence[CaseResult], folder:
 
 
 def write_document(experiment: Experiment, results: Sequence[CaseResult], folder: pathlib.Path) -> pathlib.Path:
-    """Write ``<experiment>.json`` into ``folder``, over an earlier one."""
+    """Write ``<experiment>.json`` into ``folder``, over an earlier one.
+
+    Raises:
+        InputError: it cannot be written; what was there stays.
+    """
     document = folder / f"{experiment.name}.json"
-    document.write_text(json.dumps(experiment_to_dict(experiment, results), indent=1) + "\n", encoding="utf-8")
+    with writing_out(document, str(document)):
+        write_text(document, json.dumps(experiment_to_dict(experiment, results), indent=1) + "\n")
     return document
 
 

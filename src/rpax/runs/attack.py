@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
-import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rpax.errors import InputError, shown
@@ -13,6 +13,7 @@ from rpax.runs.attack_target import ADVERSARY, VICTIM, Target, check_roles, find
 from rpax.runs.certify import Phase, no_phase
 from rpax.runs.directory import RunDirectory
 from rpax.runs.run import Run, start
+from rpax.runs.writing import Unwritable, writing
 
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DOCUMENT, PICTURE, BEST_RESPONSE_FILE = "attack.json", "attack.png", "best_response.safetensors"
 #: So many episodes are played, half of them from either seat of a victim that plays both, of which the worst are drawn.
 CANDIDATES = 64
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,7 @@ def attack(
     best_response: bool = True,
     replays: int = 2,
     phase: Phase = no_phase,
+    judged: "Callable[[Attack], object]" = lambda found: None,
     **settings: Any,
 ) -> Attack:
     """Train an adversary against a frozen victim, and find out whether it sabotages or shows a real weakness.
@@ -96,10 +99,11 @@ def attack(
         best_response: train a best response to the adversary, without which nothing is called sabotage.
         replays: how many of the worst episodes are drawn, where something is written and the game draws itself.
         phase: called with what is done next; gives a context with a callback as :func:`rpax.train` takes.
+        judged: called with what came out before it is written, without pictures of episodes.
         **settings: as :func:`rpax.train` takes them; ``updates`` and ``minutes`` hold for each of the trainings.
 
     Raises:
-        InputError: something is wrong with what was asked for.
+        InputError: something is wrong with what was asked for, or what came out cannot be written.
         rpax.errors.NonFiniteError: training became non-finite.
         KeyboardInterrupt: interrupted, after the adversary's training was saved; finish it with :func:`rpax.resume`.
 
@@ -115,7 +119,9 @@ def attack(
     guarded = contextlib.nullcontext() if directory is None else directory.discarded_if_untrained()
     with guarded, phase(f"{objective.name} on {config.environment}") as progress:
         run = start(config, objective, directory, environment=place, fixed=fixed, progress=progress)
-    return evaluate_attack(run, target, environment=place, best_response=best_response, replays=replays, phase=phase)
+    return evaluate_attack(
+        run, target, environment=place, best_response=best_response, replays=replays, phase=phase, judged=judged
+    )
 
 
 def check_replays(replays: int) -> None:
@@ -138,8 +144,9 @@ def evaluate_attack(
     minutes: float | None = None,
     replays: int = 2,
     phase: Phase = no_phase,
+    judged: Callable[[Attack], object] = lambda found: None,
 ) -> Attack:
-    """Measure and judge a trained adversary; written to its run directory where there is one.
+    """Measure and judge a trained adversary; written to its run directory where there is one, and locked meanwhile.
 
     Args:
         run: the adversary's training, finished or stopped.
@@ -150,30 +157,57 @@ def evaluate_attack(
         minutes: time limit of the best response's training; the adversary's by default.
         replays: as in :func:`attack`.
         phase: as in :func:`attack`.
+        judged: as in :func:`attack`.
 
     Raises:
-        InputError: ``run`` is no attack, or has no policies yet.
+        InputError: ``run`` is no attack, or has no policies yet; another process writes its directory; or what came
+            out cannot be written, of which ``judged`` knows by then.
     """
-    from rpax.evaluation.attack import Thresholds, judge, measure_attack
-    from rpax.evaluation.best_response import BEST_RESPONSE, frozen
     from rpax.runs.session import make_environment
 
     check_roles(run.objective)
-    target = target or (Target(None) if run.config.victim is None else find_target(run.config.victim))
     environment = run.config.environment if environment is None else environment
     game = make_environment(run.config) if isinstance(environment, str) else environment
+    limits = (run.config.updates if updates is None else updates, run.config.minutes if minutes is None else minutes)
+    with _locked(run):
+        found = _judge(run, target, game, _Training(run, environment, *limits, phase), best_response=best_response)
+        judged(found)
+        return found if run.path is None else _write(found, game, replays, phase)
+
+
+@contextlib.contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """No other process writes the run's directory; nor can this one where it cannot be locked."""
+    directory = None if run.path is None else RunDirectory(run.path)
+    try:
+        if directory is not None:
+            directory.open_to_write()
+    except Unwritable as error:
+        _log.warning("rpax: nothing can be written to %s (%s), so what comes out is not kept", run.path, error.reason)
+    try:
+        yield
+    finally:
+        if directory is not None:
+            directory.lock.release()
+
+
+def _judge(
+    run: Run, target: Target | None, game: "Environment", training: "_Training", *, best_response: bool
+) -> Attack:
+    """Train best responses, play and judge."""
+    from rpax.evaluation.attack import Thresholds, judge, measure_attack
+    from rpax.evaluation.best_response import BEST_RESPONSE, frozen
+
+    target = target or (Target(None) if run.config.victim is None else find_target(run.config.victim))
     agents = {name: run.agent(name) for name in run.objective.agents}
     seats = make_plan(run.objective).seats_of(VICTIM)
     partners = {name: its for name, its in agents.items() if name not in (VICTIM, ADVERSARY) and _can_sit(its, seats)}
-    own = run.config
-    limits = (own.updates if updates is None else updates, own.minutes if minutes is None else minutes)
-    training = _Training(run, environment, *limits, phase)
     reference = training.reference(target, agents[VICTIM], seats, train=best_response)
     trained = training.best_response(ADVERSARY, agents[ADVERSARY], seats) if best_response else None
     if trained is not None:
         partners[BEST_RESPONSE] = trained.agent(BEST_RESPONSE)
     everyone = frozen(agents)
-    with phase("playing"):
+    with training.phase("playing"):
         returns = measure_attack(
             game,
             everyone[VICTIM],
@@ -186,8 +220,7 @@ def evaluate_attack(
         )
     thresholds = Thresholds()
     verdict = judge(returns, thresholds, best_response=best_response)
-    found = Attack(run, _told(target, run), returns, verdict, thresholds, trained, ())
-    return found if run.path is None else _write(found, run.path, game, agents, seats, replays, phase)
+    return Attack(run, _told(target, run), returns, verdict, thresholds, trained, ())
 
 
 def _told(target: Target, run: Run) -> str:
@@ -265,39 +298,40 @@ class _Training:
         return Reference("a best response to it, trained here", mixture, frozen({BEST_RESPONSE: partner}))
 
 
-def _write(
-    found: Attack,
-    path: pathlib.Path,
-    game: "Environment",
-    agents: "Mapping[str, Agent]",
-    seats: tuple[int, ...],
-    replays: int,
-    phase: Phase,
-) -> Attack:
-    """Write the best response, the worst episodes, the picture and the document."""
+def _write(found: Attack, game: "Environment", replays: int, phase: Phase) -> Attack:
+    """Write the best response, the worst episodes, the picture and the document.
+
+    Raises:
+        Unwritable: one of them cannot be written; what was there of it stays.
+    """
     from rpax.evaluation.best_response import BEST_RESPONSE
-    from rpax.policies.files import save_policy
     from rpax.reports.attack_picture import draw_attack
     from rpax.reports.worst_episodes import draw_worst_episodes
+    from rpax.runs.session import write_policy
 
-    if found.best_response is not None:
-        best = found.best_response.agent(BEST_RESPONSE)
-        about = {"agent": best.name, "environment": found.run.config.environment, "algorithm": "br"}
-        save_policy(path / BEST_RESPONSE_FILE, best.policy, best.parameters, **about)
-    seed, title = found.run.config.seed_list[0], f"{found.run.objective.name} on {game.name}"
-    with phase("replays"):
-        worst = draw_worst_episodes(
-            game,
-            agents[VICTIM],
-            agents[ADVERSARY],
-            seats,
-            path / "replays",
-            count=replays,
-            candidates=CANDIDATES,
-            seed=seed,
-            title=title,
-        )
-    found = dataclasses.replace(found, worst=worst)
-    draw_attack(path / PICTURE, found.returns, title=f"{title}: {found.verdict.name}")
-    RunDirectory(path).write_json(path / DOCUMENT, found.to_dict())
+    run = found.run
+    assert run.path is not None, "called with a run directory only"
+    directory, seats = RunDirectory(run.path), make_plan(run.objective).seats_of(VICTIM)
+    seed, title = run.config.seed_list[0], f"{run.objective.name} on {game.name}"
+    with writing(run.path, then=f"judge it anew with `rpax attack {run.path} --evaluate`"):
+        directory.check_there()
+        if found.best_response is not None:
+            best = found.best_response.agent(BEST_RESPONSE)
+            about = {"agent": best.name, "environment": run.config.environment, "algorithm": "br"}
+            write_policy(run.path / BEST_RESPONSE_FILE, best.policy, best.parameters, **about)
+        with phase("replays"):
+            worst = draw_worst_episodes(
+                game,
+                run.agent(VICTIM),
+                run.agent(ADVERSARY),
+                seats,
+                run.path / "replays",
+                count=replays,
+                candidates=CANDIDATES,
+                seed=seed,
+                title=title,
+            )
+        found = dataclasses.replace(found, worst=worst)
+        draw_attack(run.path / PICTURE, found.returns, title=f"{title}: {found.verdict.name}")
+        directory.write_json(run.path / DOCUMENT, found.to_dict())
     return found

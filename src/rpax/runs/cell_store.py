@@ -14,6 +14,7 @@ from typing import Any
 
 from rpax.errors import InputError, shown
 from rpax.evaluation.cross_play import Cell, Entrant
+from rpax.runs.writing import write_text, writing_out
 from rpax.untrusted import MOST_DOCUMENT, NotStrictJSON, check_keys, parse_json, read_bounded, read_json
 
 _Pair = tuple[str, str]
@@ -33,21 +34,15 @@ class CellStore:
         Raises:
             InputError: it holds something else, cells of other settings, or cannot be written.
         """
-        try:
+        with writing_out(self.folder, f"folder {self.folder}"):
             if self._settings.is_file():
                 self._check_settings(settings)
             elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
                 raise InputError(f"folder {self.folder} holds something else than a cross-play; choose another --out")
             else:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                temporary = self._settings.with_name(self._settings.name + ".part")
-                temporary.write_text(json.dumps(dict(settings), indent=1) + "\n", encoding="utf-8")
-                temporary.replace(self._settings)
+                write_text(self._settings, json.dumps(dict(settings), indent=1) + "\n")
             self._end_last_line()
-        except OSError as error:
-            raise InputError(
-                f"folder {self.folder} cannot be written ({error.strerror}); choose another --out"
-            ) from None
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
         known = read_json(self._settings, "choose another --out")
@@ -85,17 +80,23 @@ class CellStore:
         return {pair: cell for pair, cell in pairs.items() if cell is not None}
 
     def add(self, row: Entrant, column: Entrant, cell: Cell) -> None:
-        """Write a finished cell down, if both agents can be known again."""
+        """Write a finished cell down, if both agents can be known again.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         if not (row.lasts and column.lasts):
             return
         entry = {"row": row.fingerprint, "column": column.fingerprint, **cell._asdict()}
-        with self._cells.open("a", encoding="utf-8") as file:
+        with writing_out(self._cells, str(self._cells)), self._cells.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
 
 def _cell_of(entry: Mapping[str, Any]) -> Cell:
     """A line of ``cells.jsonl``."""
     for name in ("mean", "std"):
-        if len(entry[name]) != 3 or not all(isinstance(value, float | int) for value in entry[name]):
+        if len(entry[name]) != 3 or not all(type(value) in (float, int) for value in entry[name]):
             raise NotStrictJSON(f"has {shown(entry[name])} for '{name}'")
+    if entry["episodes"] < 1:
+        raise NotStrictJSON(f"has {shown(entry['episodes'])} for 'episodes'")
     return Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])

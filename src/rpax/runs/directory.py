@@ -12,6 +12,7 @@
     plots/           learning curves, policies over time
     scheme.json      of an algorithm that is trained in stages: which folder holds which
     failure.json     of training that became non-finite: which agent, which term, when
+    wandb.json       what the run is called by Weights & Biases, where it is told
     lock             which process writes the directory, while it does
 """
 
@@ -35,7 +36,7 @@ from rpax.runs.config import TrainConfig, config_from_dict, config_to_dict, read
 from rpax.runs.lock import RunLock, is_lock_file
 from rpax.runs.manifest import library_versions
 from rpax.runs.presets import ALGORITHM_OPTIONS, preset_values
-from rpax.runs.writing import Unwritable, write_text
+from rpax.runs.writing import NotWritten, Unwritable, write_text
 from rpax.untrusted import NotStrictJSON, check_keys, inside, read_json, refuse_code_inside, refuse_links_out_of
 from rpax.yaml_files import format_yaml
 
@@ -92,10 +93,10 @@ class RunDirectory:
             # Another process may have begun it in between.
             run._refuse_what_is_there()
             run._write_beginning(config, objective)
-        except (OSError, Unwritable) as error:
+        except (OSError, NotWritten) as error:
             run.lock.release()
             remove_empty(run._made)
-            reason = error.reason if isinstance(error, Unwritable) else error.strerror
+            reason = error.reason if isinstance(error, NotWritten) else error.strerror
             raise InputError(f"run directory {run.path}: cannot be created ({reason}); choose another --out") from None
         except BaseException:
             run.lock.release()
@@ -123,13 +124,16 @@ class RunDirectory:
 
     def _holds_something(self) -> bool:
         """Whether there is something in the folder that no :meth:`create` left behind that was killed."""
-        there = {entry.name for entry in self.path.iterdir()}
+        there = {entry.name: entry for entry in self.path.iterdir()}
+        # What create() writes is no link, through which it would write to anything.
+        if any(entry.is_symlink() for entry in there.values()):
+            return True
         if self.lock.file.name in there and not is_lock_file(self.lock.file):
             return True
         ours = {self.lock.file.name, self._begun.name}
         if self._begun.name in there:
             ours |= {name for file in (self.objective, self.versions) for name in (file.name, f"{file.name}.part")}
-        return not there <= ours
+        return not there.keys() <= ours
 
     @property
     def _begun(self) -> pathlib.Path:
@@ -280,9 +284,11 @@ class RunDirectory:
         Raises:
             InputError: the file is damaged.
         """
-        if not self.results.is_file():
-            return None
         remedy = "remove it and `rpax resume` the run"
+        if not self.results.is_file():
+            if self.results.exists():
+                raise InputError(f"{self.results} is a folder or no file at all; {remedy}")
+            return None
         content = read_json(self.results, remedy)
         fine = isinstance(content, dict) and type(content.get("update")) is int and content["update"] >= 0
         status = content.get("status") if fine else None

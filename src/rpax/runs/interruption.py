@@ -2,9 +2,11 @@
 
 In the command, a signal ends the process at once with status 130 wherever nothing would be lost: before and while JAX
 is imported, programs are compiled, and results are evaluated and drawn, all of which ``rpax resume`` does again.
-Between the first update that no checkpoint holds and that checkpoint, it asks the training loop to stop after the
-updates in progress and to save; a second signal ends the process at once. A thread does so, which signals wake even
+From the first update to the last checkpoint, it asks the training loop to stop after the updates in progress and to
+save, and policies are written; a second signal ends the process at once. A thread does so, which signals wake even
 while the main thread is inside a compilation.
+
+A signal that is ignored when the command starts stays so, as SIGINT in a script's background.
 
 In Python, where the caller's process is not ours to end, a signal always asks the loop, and the second one does what it
 would have done without this.
@@ -43,11 +45,16 @@ class _Watch:
     loop: Interruption | None = None
 
 
+def _ours() -> list[int]:
+    """The signals that are not to be ignored, as with ``&`` in scripts, nor another library's outside Python."""
+    return [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+
+
 def end_on_signals() -> None:
     """From here on signals do what they do in the command; called once, by the main thread."""
     reading, writing = socket.socketpair()
     writing.setblocking(False)
-    for number in _SIGNALS:
+    for number in _ours():
         # The system tells the socket of signals that have a handler.
         signal.signal(number, lambda number, frame: None)
     signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
@@ -116,7 +123,7 @@ def interruptions() -> Iterator[Interruption]:
             signal.raise_signal(number)
         _ask(loop)
 
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in _SIGNALS}
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in _ours()}
     try:
         yield loop
     finally:

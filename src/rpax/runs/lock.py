@@ -108,6 +108,8 @@ class RunLock:
             # A link may lead to anything, which would be overwritten.
             if self.file.is_symlink():
                 raise InputError(f"lock {self.file} is a link, to which nothing is written; remove it")
+            if self.file.exists() and not self.file.is_file():
+                raise InputError(f"lock {self.file} is a folder or no file at all; remove it")
             descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
             try:
                 locked = _lock(descriptor)
@@ -128,7 +130,7 @@ class RunLock:
         if by_system:
             if not is_local(self.folder):
                 self._refuse_other_host(_read(descriptor))
-            _write(descriptor)
+            self._name_us(descriptor)
             return
         claim = self.file.with_name("lock.claim")
         try:
@@ -142,9 +144,18 @@ class RunLock:
             self._refuse_other_host(owner)
             if owner is not None and owner.started is not None and owner.started == process_started(owner.pid):
                 raise self._taken(owner)
-            _write(descriptor)
+            self._name_us(descriptor)
         finally:
             claim.unlink(missing_ok=True)
+
+    def _name_us(self, descriptor: int) -> None:
+        try:
+            _write(descriptor)
+        except OSError:
+            # An empty file names nobody, and may not be ours to leave here.
+            with contextlib.suppress(OSError):
+                self.file.unlink()
+            raise
 
     def _refuse_other_host(self, owner: Owner | None) -> None:
         if owner is not None and owner.host != socket.gethostname():

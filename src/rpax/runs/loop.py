@@ -130,7 +130,7 @@ class Loop:
                 with contextlib.suppress(InputError, OSError):
                     if self._is_whole:
                         self._keep_snapshot()
-                        self._save(interrupted)
+                        self._save()
                 raise
 
     def _run(self, interrupted: Interruption) -> Reason:
@@ -138,7 +138,7 @@ class Loop:
         # Of a run that is extended, that of the end before, which was none then.
         self._keep_snapshot()
         if self.update == 0:
-            self._save(interrupted)
+            self._save()
         if self.update < self.until:
             self._prepare()
         while self.update < self.until and not interrupted.is_set() and not out_of_time:
@@ -148,9 +148,10 @@ class Loop:
             time_passes.read()
             out_of_time = self.minutes is not None and time_passes.total >= 60 * self.minutes
             if time_passes.since_lap >= 60 * self.checkpoint_minutes:
-                self._save(interrupted)
+                self._save()
                 time_passes.lap()
-        self._save(interrupted)
+        self._save()
+        interrupted.unsaved = False
         if interrupted.is_set():
             return "interrupted"
         return "out of time" if self.update < self.until else "finished"
@@ -163,6 +164,7 @@ class Loop:
     def _one_chunk(self, interrupted: Interruption) -> None:
         if self.between is not None:
             self.state = self.between(self.state, self.update)
+        # Until training ends: also between a checkpoint and the next chunk, as policies are written after it only.
         interrupted.unsaved = self.checkpoint is not None
         next_line = (self.update // self.log_every + 1) * self.log_every
         due = (update for update in (*self.snapshots, *self.ends) if update > self.update)
@@ -190,10 +192,9 @@ class Loop:
         if self.snapshot is not None and self.update in self.snapshots:
             self.snapshot(self.state, self.update)
 
-    def _save(self, interrupted: Interruption) -> None:
+    def _save(self) -> None:
         if self.checkpoint is not None:
             self.checkpoint(self.state, self.update)
-            interrupted.unsaved = False
 
 
 def metrics_row(problem: Problem, report: Report, index: int, seed: int, update: int) -> dict[str, Any]:

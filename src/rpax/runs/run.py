@@ -327,21 +327,20 @@ def reopen(
 ) -> "Training | None":
     """What goes on with a run, or ``None`` where it has ended; arguments and errors are :func:`resume`'s."""
     directory = RunDirectory.open(path)
-    config, objective = directory.read_config(), directory.read_objective()
     if until is not None and (isinstance(until, bool) or not isinstance(until, int) or until < 1):
         raise InputError(f"until {shown(until)} is not allowed; give a whole number of updates")
-    config = dataclasses.replace(
-        config,
-        updates=until or config.updates,
-        on_nonfinite=on_nonfinite or config.on_nonfinite,
-        minutes=minutes,
-    )
-    results = directory.read_results()
-    if results is not None and results["status"] == "finished" and results["update"] == config.updates:
+    asked = {"updates": until, "minutes": minutes, "on_nonfinite": on_nonfinite}
+    if _has_ended(directory, _with(directory.read_config(), asked)):
         return None
     from rpax import schemes
 
     try:
+        # Before anything is read that another process may still be writing.
+        directory.open_to_write()
+        config, objective = _with(directory.read_config(), asked), directory.read_objective()
+        if _has_ended(directory, config):
+            directory.lock.release()
+            return None
         scheme = schemes.go_on(config, objective, directory, extended=until is not None)
         if scheme is not None:
             return scheme
@@ -354,6 +353,18 @@ def reopen(
         directory.lock.release()
         raise
     return session
+
+
+def _with(config: TrainConfig, asked: Mapping[str, Any]) -> TrainConfig:
+    """A run's configuration with what is asked for; the time limit is of one session only."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    return dataclasses.replace(config, **{"minutes": None, **given})
+
+
+def _has_ended(directory: RunDirectory, config: TrainConfig) -> bool:
+    """Whether a run is finished, at the update to which it is to be trained."""
+    results = directory.read_results()
+    return results is not None and results["status"] == "finished" and results["update"] == config.updates
 
 
 def load(path: str | os.PathLike[str]) -> Run:

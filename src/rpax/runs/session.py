@@ -238,11 +238,17 @@ class Session:
     def _sinks(self) -> list[Sink]:
         if self.directory is None:
             return []
-        optional = make_sinks(self.config.sinks, self.directory.path, config_to_dict(self.config))
         lines = JsonLines(self.directory.metrics, self.update, self.metrics_bytes)
         if lines.note:
             _log.warning("rpax: %s", lines.note)
-        return [lines, *optional]
+        try:
+            return [
+                lines,
+                *make_sinks(self.config.sinks, self.directory.path, config_to_dict(self.config), self.update),
+            ]
+        except BaseException:
+            lines.close()
+            raise
 
     def _history(self) -> ThinnedRows:
         """What was logged before this session, thinned."""

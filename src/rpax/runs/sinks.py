@@ -7,13 +7,15 @@ import itertools
 import json
 import os
 import pathlib
+import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from rpax.errors import InputError
-from rpax.runs.writing import write_whole, writing
-from rpax.untrusted import NotStrictJSON, parse_json
+from rpax.runs.writing import write_text, write_whole, writing
+from rpax.untrusted import NotStrictJSON, parse_json, read_json
 
 #: One line of metrics: ``update`` and ``seed``, and nested mappings of numbers.
 Row = Mapping[str, Any]
@@ -146,8 +148,11 @@ def _copy_sound_lines(path: pathlib.Path, copy: pathlib.Path, update: int, end: 
 class TensorBoard:
     """Scalars for TensorBoard, needs ``rpax[tensorboard]``."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self._writer = import_package("tensorboard").SummaryWriter(str(path))
+    def __init__(self, path: pathlib.Path, resume_at: int) -> None:
+        # What was written beyond, by a session that was killed, is not shown twice. Files are named by the second.
+        self._writer = import_package("tensorboard").SummaryWriter(
+            str(path), purge_step=resume_at + 1, filename_suffix=f".{resume_at}"
+        )
 
     def write(self, row: Row) -> None:
         """Write every number of the line under ``seed-S/…``."""
@@ -160,19 +165,37 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """Numbers for Weights & Biases, needs ``rpax[wandb]``; its own environment variables choose project and mode."""
+    """Numbers for Weights & Biases, needs ``rpax[wandb]``; its own environment variables choose project and mode.
+
+    All sessions of a run are one run there, by an identifier that lies in the run directory.
+    """
 
     def __init__(self, path: pathlib.Path, name: str, config: Mapping[str, Any]) -> None:
-        self._run = import_package("wandb").init(dir=str(path), name=name, config=dict(config), resume="allow")
+        package = import_package("wandb")
+        identifier = os.environ.get("WANDB_RUN_ID") or _identifier(path / "wandb.json")
+        self._run = package.init(dir=str(path), name=name, id=identifier, config=dict(config), resume="allow")
 
     def write(self, row: Row) -> None:
         """Log every number of the line; lines of several seeds share an update."""
         named = {f"seed-{row['seed']}/{name}": value for name, value in numbers_of(row)}
-        self._run.log({"update": row["update"], **named})
+        # A step that it has already, which is the same, is left out there.
+        self._run.log({"update": row["update"], **named}, step=row["update"])
 
     def close(self) -> None:
         """Finish the run."""
         self._run.finish()
+
+
+def _identifier(file: pathlib.Path) -> str:
+    """What is in the file, made at the first call."""
+    if not file.is_file():
+        write_text(file, json.dumps({"id": secrets.token_hex(8)}) + "\n")
+    remedy = "remove it, and go on as another run there"
+    content = read_json(file, remedy)
+    identifier = content.get("id") if isinstance(content, dict) else None
+    if not isinstance(identifier, str) or not re.fullmatch(r"[0-9a-f]{16}", identifier):
+        raise InputError(f"{file} is damaged; {remedy}")
+    return identifier
 
 
 def import_package(sink: str) -> Any:
@@ -187,13 +210,17 @@ def import_package(sink: str) -> Any:
         raise InputError(f"sink {sink} needs {_PACKAGES[sink]}; install rpax[{sink}]") from None
 
 
-def make_sinks(names: Iterable[str], path: pathlib.Path, config: Mapping[str, Any]) -> list[Sink]:
-    """The optional sinks of a run in directory ``path``."""
+def make_sinks(names: Iterable[str], path: pathlib.Path, config: Mapping[str, Any], resume_at: int = 0) -> list[Sink]:
+    """The optional sinks of a run in directory ``path`` that goes on from an update; all of them, or none is open."""
     made: list[Sink] = []
-    for name in names:
-        made.append(
-            TensorBoard(path / "tensorboard") if name == "tensorboard" else WeightsAndBiases(path, path.name, config)
-        )
+    with contextlib.ExitStack() as opened:
+        for name in names:
+            if name == "tensorboard":
+                made.append(TensorBoard(path / "tensorboard", resume_at))
+            else:
+                made.append(WeightsAndBiases(path, path.name, config))
+            opened.callback(made[-1].close)
+        opened.pop_all()
     return made
 
 

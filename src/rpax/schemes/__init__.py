@@ -38,8 +38,13 @@ class Training(Protocol):
     """A run that is being trained in this process: of a session, or of a scheme."""
 
     @property
+    def changes(self) -> tuple[str, ...]:
+        """What is otherwise than before, a line each."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know before it begins, a line each."""
+        """What a user should know before it begins, ``changes`` among it, a line each."""
         ...
 
     def run(self, progress: "Progress") -> "Run":

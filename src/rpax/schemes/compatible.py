@@ -13,6 +13,7 @@ from rpax.policies.agent import Parameters
 from rpax.runs.agent import Agent
 from rpax.runs.session import Session
 from rpax.runs.sinks import read_rows
+from rpax.runs.writing import write_text, writing
 from rpax.schemes.measure import Table
 from rpax.training.problem import TrainState, key_data
 from rpax.training.trainer import one_seed
@@ -91,7 +92,7 @@ class MostCompatible:
         best = max(found, key=lambda other: found[other])
         if self.log is not None:
             line = {"update": update, "seed": seed, "partner": best, "cross_play": found}
-            with self.log.open("a", encoding="utf-8") as file:
+            with writing(self.log), self.log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         return candidates[best]
 
@@ -109,6 +110,4 @@ def _drop_choices_from(log: pathlib.Path, update: int) -> None:
     """Leave the choices before an update, from which a run goes on that will make the later ones again."""
     kept = [json.dumps(row) + "\n" for row in read_rows(log) if row["update"] < update]
     if log.is_file():
-        temporary = log.with_name(log.name + ".part")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(log)
+        write_text(log, "".join(kept))

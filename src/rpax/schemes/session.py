@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import pathlib
 import tempfile
 import time
@@ -23,6 +24,8 @@ from rpax.runs.run import Progress, Run, load
 from rpax.runs.session import Partners, Session, make_environment, write_policies, write_results
 from rpax.schemes.measure import evaluate_members
 from rpax.schemes.stages import Scheme, Stage
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -61,6 +64,11 @@ class SchemeSession:
         if directory is not None:
             session._first = session._open(scheme.stages[0], {})
         return session
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """None: a stage's are told when it is gone on with."""
+        return ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -112,6 +120,8 @@ class SchemeSession:
                 directory.open_to_write()
             if directory is not None and last_checkpoint(directory.checkpoints, directory.metrics) is not None:
                 session = Session.go_on(stage.config, stage.objective, directory, partners)
+                for change in session.changes:
+                    _log.warning("rpax: %s", change)
             else:
                 session = Session.begin(
                     stage.config, stage.objective, directory, environment=self.environment, fixed={}, partners=partners
