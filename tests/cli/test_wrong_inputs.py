@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from rpax._version import __version__
 from rpax.cli.main import main
 from rpax.environments import own_files, registry
 from rpax.runs.config import TrainConfig
@@ -260,7 +261,7 @@ FIXED_AGENTS = [
     Wrong(
         "a policy of a newer rpax",
         [*ATTACK, "FILES/newer.safetensors"],
-        ("format 99", f"use rpax {rpax.__version__}, which wrote it"),
+        ("format 99", f"use rpax {__version__}, which wrote it"),
     ),
 ]
 
