@@ -15,7 +15,15 @@ def code_cells(path: pathlib.Path) -> list[dict]:
     return [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+#: The others take longer.
+QUICK = "attack-a-policy"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path.stem == QUICK else pytest.mark.slow) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_cells_run_one_after_the_other_and_print_what_is_shown(path, tmp_path, monkeypatch, capsys):
     """The words are the same; numbers may differ in their last digits from machine to machine."""
     monkeypatch.chdir(tmp_path)

@@ -25,8 +25,6 @@ BASELINES = {
 #: The quick ones; every baseline is among them.
 ALWAYS = {
     *(("matrix/figure-2", name) for name in BASELINES),
-    ("storm", "fcp"),
-    ("overcooked/cramped_room", "sp-augmented"),
 }
 CASES = [
     pytest.param(game, name, marks=() if (game, name) in ALWAYS else pytest.mark.slow)

@@ -75,8 +75,18 @@ def check_document(document: dict[str, Any], environment: str, algorithm: str) -
         assert len(diagnosis["notes"]) >= any(value is True for value in diagnosis.values())
 
 
-@pytest.mark.parametrize("environment", PAYOFFS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+#: They train several runs each; in one game they are enough.
+STAGED = ("fcp", "comedi", "sp-sweep")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment"),
+    [
+        pytest.param(name, game, marks=pytest.mark.slow if name in STAGED and game != "matrix/figure-2" else ())
+        for name in ALGORITHMS
+        for game in PAYOFFS
+    ],
+)
 def test_every_algorithm_trains_with_exact_gradients(algorithm, environment, tmp_path, capsys, no_plots):
     options = ["--exact", "--updates", "20", "--lookahead", "2", "--out", str(tmp_path / "run"), "--quiet"]
     document = train([algorithm, environment, *options, *FIXED.get(algorithm, [])], capsys)

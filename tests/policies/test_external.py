@@ -135,7 +135,7 @@ def test_a_networks_own_probabilities_give_the_episodes_of_the_network(traced):
     "settings",
     [
         pytest.param({"seeds": 2, "precision": "float64"}, marks=pytest.mark.slow),
-        {"algorithm": "ap-rpg", "lookahead": 2},
+        {"algorithm": "ap-rpg", "lookahead": 1},
     ],
 )
 def test_training_against_a_function_equals_training_against_the_network(settings):

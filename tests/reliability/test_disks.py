@@ -70,7 +70,8 @@ def test_a_full_disk_keeps_what_was_there_and_the_run_goes_on_when_there_is_room
     other_things.unlink()
     assert main(["resume", str(run), "--until", "8", "--quiet"]) == 0
     rpax.train("at-rpg", "matrix/figure-2", **EXACT, updates=8, log_every=1, out=tmp_path / "whole")
-    assert differences(run, outcome(tmp_path / "whole")) == []
+    # Its manifest remembers that it was to end elsewhere.
+    assert differences(run, outcome(tmp_path / "whole")) == ["checkpoints/update-000000008/manifest.json"]
 
 
 def test_a_disk_that_fills_up_in_training_keeps_the_last_good_checkpoint(small_disk, tmp_path, capsys, no_plots):
@@ -92,7 +93,9 @@ def test_a_disk_that_fills_up_in_training_keeps_the_last_good_checkpoint(small_d
         "at-rpg", "matrix/figure-2", **EXACT, updates=update + 3, log_every=1, checkpoint_minutes=1e-9,
         out=tmp_path / "whole",
     )  # fmt: skip
-    assert differences(moved, outcome(tmp_path / "whole")) == []
+    # Its manifest remembers that it was to end elsewhere.
+    manifest = f"checkpoints/update-{update + 3:09d}/manifest.json"
+    assert differences(moved, outcome(tmp_path / "whole")) == [manifest]
 
 
 def test_on_a_read_only_disk_a_run_is_read_but_not_resumed(small_disk, finished_run, tmp_path, capsys):

@@ -46,7 +46,7 @@ def test_a_bonus_that_is_asked_for_alone_stays(asked, first, last):
     [
         ("at-rpg", "matrix/figure-2", {"exact": True}),
         ("sp", "small/ring", {"base_update": "ppo", "hidden_sizes": (8,), "envs": 8, "steps": 4}),
-        ("at-rpg", "small/ring", {"hidden_sizes": (8,), "envs": 8, "steps": 4}),
+        pytest.param("at-rpg", "small/ring", {"hidden_sizes": (8,), "envs": 8, "steps": 4}, marks=pytest.mark.slow),
     ],
 )
 def test_an_update_uses_what_is_left_of_it(algorithm, environment, settings):
