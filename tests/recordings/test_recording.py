@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import pathlib
+import re
 from typing import Any
 
 import jax
@@ -188,8 +190,11 @@ def test_storms_events_are_its_payments():
         for t, event in met.items():
             inventory = np.asarray(episode.states[t].inventory)
             assert (inventory.sum(axis=1) > 0).all()
-            first, second = [f"{red} red {blue} blue" for red, blue in inventory.tolist()]
-            assert event.text.startswith(f"interaction: {first} with {second}: ")
+            held = [
+                " ".join(f"{count} {name}" for count, name in zip(coins, ("red", "blue"), strict=True) if count)
+                for coins in inventory.tolist()
+            ]
+            assert event.text.startswith(f"interaction: {held[0]} with {held[1]}: ")
             assert event.seat is None or episode.states[t].beam[event.seat]
         found += len(met)
     assert found >= 5
@@ -322,3 +327,14 @@ def test_payoffs_of_a_file_are_written_down(tmp_path):
     path.unlink()
     assert recording.environment.payoffs == [[1, 0], [0, 2]]
     assert recording.simulate().returns == recording.returns
+
+
+def test_the_python_of_the_page_about_recordings_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = pathlib.Path(__file__).parents[2] / "docs" / "recordings.md"
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "recordings.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("1 (")
