@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool, Int, Integer, Shaped
 
 from rpax.environments.protocol import Environment, State
-from rpax.environments.wrapper import WrappedEnvironment
 from rpax.recordings.events import Event, number
 from rpax.reports.replay import Episode, draws_itself
 
@@ -123,8 +122,6 @@ def scene_of(environment: Environment) -> Scene:
     from rpax.recordings.scenes.storm import StormScene
     from rpax.recordings.scenes.tabular import TableScene
 
-    if isinstance(environment, WrappedEnvironment):
-        return scene_of(environment._environment)
     known: list[tuple[type, Any]] = [
         (Overcooked, OvercookedScene),
         (OvercookedV2, OvercookedV2Scene),
