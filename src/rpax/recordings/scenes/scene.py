@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Integer, Shaped
 
 from rpax.environments.protocol import Environment, State
-from rpax.recordings.events import Event, number
+from rpax.recordings.events import Event, number, printable
 from rpax.reports.replay import Episode, draws_itself
 
 
@@ -107,6 +107,11 @@ def bits(flags: Shaped[np.ndarray, "*batch n"]) -> Int[np.ndarray, "*batch"]:
     """Truth values as one number; the first is the lowest bit."""
     flags = np.asarray(flags) > 0
     return (flags * (1 << np.arange(flags.shape[-1]))).sum(axis=-1)
+
+
+def action_names(environment: Environment) -> list[list[str]]:
+    """What the actions of both seats are called."""
+    return [[printable(space.name_of(action)) for action in range(space.num_actions)] for space in environment.spaces]
 
 
 def scene_of(environment: Environment) -> Scene:
