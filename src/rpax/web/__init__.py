@@ -1,0 +1,1 @@
+"""Pages: what is shown in the browser, and the server that shows it."""
