@@ -285,10 +285,10 @@ class Game:
             raise InputError(f"action '{space.name_of(action)}' is not legal now; choose another")
         return action
 
-    def values(self) -> list[int]:
-        """The numbers by which the state is drawn; see :mod:`rpax.recordings.scenes`."""
+    def values(self, scene: Scene | None = None) -> list[int]:
+        """The numbers by which the state is drawn, by the game's own scene or another one of its environment."""
         move = None if not self._actions else Move(self._states[-2], self._actions[-1], self.done)
-        return self.scene.values(self._states[-1], move).tolist()
+        return (scene or self.scene).values(self._states[-1], move).tolist()
 
     def recording(self) -> Recording:
         """The episode so far as a document."""
