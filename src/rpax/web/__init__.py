@@ -1,1 +1,1 @@
-"""Pages in the browser: a server for one's own computer, people who play with agents."""
+"""Pages: what is shown in the browser, and the server that shows it."""
