@@ -1,5 +1,6 @@
 """A session as a machine: texts and invented times in, messages out."""
 
+import functools
 import json
 import pathlib
 from typing import Any
@@ -30,9 +31,16 @@ def uniform(environment: Environment) -> Agent:
     return find_agent("uniform", environment)
 
 
+@functools.cache
+def ring_programs(horizon: int) -> Programs:
+    """Compiled once for all tests."""
+    return Programs(Ring(horizon=horizon))
+
+
 def host_of(environment: Environment, out: pathlib.Path, agent: Any = None, **rules: Any) -> Host:
     found = find_agent(agent, environment, None) if agent is not None else uniform(environment)
-    return Host(Programs(environment), [("run:0:base_0", found)], Rules(**{"seed": 3, **rules}), out)
+    programs = ring_programs(environment.horizon) if isinstance(environment, Ring) else Programs(environment)
+    return Host(programs, [("run:0:base_0", found)], Rules(**{"seed": 3, **rules}), out)
 
 
 def text(kind: str, **fields: Any) -> str:
@@ -200,11 +208,10 @@ def test_advice_is_what_the_adviser_would_do(tmp_path: pathlib.Path) -> None:
 
 
 def test_blind_partners_have_letters_and_recordings_their_names(tmp_path: pathlib.Path) -> None:
-    environment = Ring(horizon=2)
-    orders = set()
+    environment, orders = Ring(horizon=2), set()
     for number in range(20):
         partners = [(f"run:0:base_{n}", uniform(environment)) for n in range(3)]
-        host = Host(Programs(environment), partners, Rules(blind=True, partner=2), tmp_path / str(number))
+        host = Host(ring_programs(2), partners, Rules(blind=True, partner=2), tmp_path / str(number))
         page = Page(host)
         welcome = page.session.welcome()
         assert [partner["name"] for partner in welcome["partners"]] == ["A", "B", "C"]

@@ -419,5 +419,6 @@
     frame: () => play.frame,
     shown: () => ({ step: play.frame && play.frame.step, description: play.shownNow }),
     latencies: play.latencies,
+    drop: () => play.socket.close(),
   };
 })();
