@@ -93,7 +93,8 @@ class Command:
             all_played=lambda: stop_server(app),
         )
         run_server(app, listening, what="play", open_browser=not self.no_browser, quiet=self.quiet)
-        say(f"{host.played} episodes played; recordings are in {host.out}", quiet=self.quiet)
+        episodes = f"{host.played} episode{'' if host.played == 1 else 's'}"
+        say(f"{episodes} played; recordings are in {host.out}", quiet=self.quiet)
         return 0
 
     def _make_host(self) -> "Host":
