@@ -1,7 +1,9 @@
 """The player of recordings, driven as a reader would."""
 
+import base64
 import copy
 import json
+import zlib
 from typing import Any
 
 import jax.numpy as jnp
@@ -301,7 +303,8 @@ def damaged(document: dict[str, Any]) -> list[tuple[str, Any]]:
         return {**copy.deepcopy(document), **changes}
 
     frames = document["frames"]
-    bomb = {"type": "u8", "data": "7cEBDQAAAMKg909tDjegAAAAAAAAAAAAvg0hAAAB"}
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = {"type": "u8", "data": base64.b64encode(packer.compress(bytes(50_000_000)) + packer.flush()).decode()}
     return [
         ("a list", []),
         ("nothing", None),
