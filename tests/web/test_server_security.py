@@ -424,6 +424,33 @@ def test_by_default_the_next_free_port_is_taken() -> None:
     second.socket.close()
 
 
+def test_the_address_is_printed_and_opened_where_there_is_a_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+
+    class Running:
+        def run(self, sockets: list[socket.socket]) -> None:
+            assert sockets == [listening.socket]
+            time.sleep(0.05)
+
+    monkeypatch.setattr(server.webbrowser, "open", opened.append)
+    monkeypatch.setattr(server, "make_server", lambda app: Running())
+    monkeypatch.setattr(server.sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    listening = server.listen(port=0)
+    app = server.make_app(allowed_hosts=listening.allowed_hosts, token=None, title="test")
+    for screen, wanted, open_browser in (("", False, True), (":0", True, True), (":0", False, False)):
+        monkeypatch.setenv("DISPLAY", screen)
+        opened.clear()
+        server.run_server(app, listening, what="play", open_browser=open_browser, quiet=not wanted)
+        assert opened == ([listening.url] if wanted else [])
+        told = capsys.readouterr()
+        assert told.out == f"{listening.url}\n"
+        assert (told.err == "") != wanted
+    listening.socket.close()
+
+
 def test_a_missing_extra_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     extra.check_web_extra()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
