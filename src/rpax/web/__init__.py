@@ -1,0 +1,1 @@
+"""Pages in the browser: a server for one's own computer, people who play with agents."""
