@@ -116,7 +116,8 @@ class Book:
             if self._playing.get(number) != state:
                 self._playing[number], grid.pages = state, group
                 self._episodes.setdefault(number, Episodes(grid))
-                self.worker.begin(("grid", number), grid.play())
+                if self.live:
+                    self.worker.begin(("grid", number), grid.play())
 
     def _cells_of(self, page: RunPage) -> pathlib.Path | None:
         """The folder that keeps a grid's cells."""
@@ -151,7 +152,14 @@ class Book:
                 runs.append(line | ({"parent": self._parents[number]} if number in self._parents else {}))
             runs.sort(key=lambda run: (run.get("parent", run["id"]), run["id"]))
             grids = [{"id": number, **grid.summary()} for number, grid in enumerate(self._grids)]
-        found = {"title": self.title, "live": self.live, "rpax": __version__, "runs": runs, "grids": grids}
+        found = {
+            "title": self.title,
+            "live": self.live,
+            "rpax": __version__,
+            "picks": PICKS,
+            "runs": runs,
+            "grids": grids,
+        }
         version = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
         return {"version": version, **found}
 
@@ -197,12 +205,22 @@ class Book:
             Missing: there is no such cell.
             rpax.web.book.worker.Busy: too much is asked for at once.
         """
-        grid = _at(self._grids, number)
-        _check_cell(grid, row, column)
+        self._check_pick(number, row, column, pick)
+        return self.worker.ask(lambda: self.recording_now(number, row, column, pick))
+
+    def recording_now(self, number: int, row: int, column: int, pick: str) -> Mapping[str, Any]:
+        """The same, played in this thread; only one may do so at a time.
+
+        Raises:
+            Missing: there is no such cell.
+        """
+        self._check_pick(number, row, column, pick)
+        return self._episodes[number].recording(row, column, pick)
+
+    def _check_pick(self, number: int, row: int, column: int, pick: str) -> None:
+        _check_cell(_at(self._grids, number), row, column)
         if pick not in PICKS:
             raise Missing
-        episodes = self._episodes[number]
-        return self.worker.ask(lambda: episodes.recording(row, column, pick))
 
     def play(self, number: int, played: int) -> Mapping[str, Any]:
         """A recorded episode of a person.

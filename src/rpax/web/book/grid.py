@@ -297,6 +297,8 @@ def _metrics(result: "CrossPlay") -> list[dict[str, Any]]:
         for name in _METRICS:
             estimate = getattr(its, name)
             interval = None if estimate is None else estimate.interval
-            one[name] = None if interval is None else [number(interval.mean), number(interval.low), number(interval.high)]
+            one[name] = (
+                None if interval is None else [number(interval.mean), number(interval.low), number(interval.high)]
+            )
         found.append(one)
     return found

@@ -20,7 +20,15 @@ _ALIVE = 600.0
 #: Settings in which runs differ without being different.
 _NOT_COMPARED = ("seed", "seeds", "minutes", "log_every", "checkpoint_minutes", "checkpoints_kept", "sinks")
 _MOST_SETTINGS, _MOST_SETTING, _MOST_SEEDS = 200, 200, 64
-_FILES = ("config.yaml", "objective.yaml", "results.json", "attack.json", "certificates.json", "failure.json", "scheme.json")
+_FILES = (
+    "config.yaml",
+    "objective.yaml",
+    "results.json",
+    "attack.json",
+    "certificates.json",
+    "failure.json",
+    "scheme.json",
+)
 
 
 class RunPage:
@@ -188,4 +196,3 @@ def _stamp(path: pathlib.Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
-

@@ -64,7 +64,11 @@ def policies_of(run: "Run") -> dict[str, Any] | None:
     for name, role in run.objective.agents.items():
         for seat in (0, 1):
             seeds = [
-                {"seed": result.seed, "policy": numbers(map(float, policy)), "gap": number(its.rationality_gap.get(seat))}
+                {
+                    "seed": result.seed,
+                    "policy": numbers(map(float, policy)),
+                    "gap": number(its.rationality_gap.get(seat)),
+                }
                 for result in run.results
                 if (its := result.agents.get(name)) is not None
                 and (policy := its.policy.get(seat)) is not None

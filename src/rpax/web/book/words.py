@@ -24,7 +24,9 @@ class Measured(NamedTuple):
     half: float
 
     def __str__(self) -> str:
-        return f"{short_number(self.mean)} [{short_number(self.mean - self.half)}, {short_number(self.mean + self.half)}]"
+        return (
+            f"{short_number(self.mean)} [{short_number(self.mean - self.half)}, {short_number(self.mean + self.half)}]"
+        )
 
 
 def why(grid: Grid, row: int, column: int) -> list[str]:
@@ -128,9 +130,7 @@ def _gap(player: Player, seat: int, name: str) -> str:
     return f"{name} is a best response to nobody: its rationality gap is {known['gap']:.3g} (exact)."
 
 
-def _conclusion(
-    result: "CrossPlay", grid: Grid, pair: tuple[int, int], losses: "list[Loss | None]"
-) -> list[str]:
+def _conclusion(result: "CrossPlay", grid: Grid, pair: tuple[int, int], losses: "list[Loss | None]") -> list[str]:
     """What the numbers together look like, where they look like something."""
     if not losses or any(loss is None or not loss.fails for loss in losses):
         return []
@@ -153,5 +153,7 @@ def _told(grid: Grid, row: int, column: int) -> list[str]:
             found.setdefault(f"Diagnosis of {player.page.name}, seed {player.seed}: {note}.")
         attack = attack_of(player.page.path)
         if attack is not None:
-            found.setdefault(f"{player.page.name} is an attack, with the verdict {attack['verdict']}: {attack['reason']}.")
+            found.setdefault(
+                f"{player.page.name} is an attack, with the verdict {attack['verdict']}: {attack['reason']}."
+            )
     return list(found)

@@ -1,0 +1,166 @@
+"""The explorer as one file that opens from disk: page, style, scripts and every document inside. Needs no extra."""
+
+import base64
+import contextlib
+import hashlib
+import html
+import json
+import os
+import pathlib
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from rpax.errors import InputError
+from rpax.web.book import PICKS, Book
+from rpax.web.page_files import EXPLORE_PAGE, with_files_inside
+
+#: What a file should not be larger than; of a large grid only the median episodes fit.
+MOST_BYTES = 5_000_000
+_FIRST = "median"
+_OTHERS = tuple(pick for pick in PICKS if pick != _FIRST)
+_TITLE = re.compile(r"<title>.*?</title>")
+#: Called with what is being done, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+class Exported(NamedTuple):
+    """What was written.
+
+    Attributes:
+        path: where.
+        size: in bytes.
+        recordings: how many episodes it holds.
+        picks: which of each cell.
+    """
+
+    path: pathlib.Path
+    size: int
+    recordings: int
+    picks: tuple[str, ...]
+
+
+def export(book: Book, path: str | os.PathLike[str], progress: Progress = lambda what, done, total: None) -> Exported:
+    """Play every grid, record an episode of every cell, or three where they fit, and write the page.
+
+    Args:
+        book: of runs, made with ``live=False``.
+        path: the file to write; an existing one is replaced.
+        progress: called on the way.
+
+    Raises:
+        InputError: the file cannot be written, or is larger than ``MOST_BYTES`` even with one episode a cell.
+    """
+    path = pathlib.Path(path)
+    _check_place(path)
+    book.refresh()
+    book.finish_grids(lambda done, total: progress("cross-play", done, total))
+    cells = [
+        (n, *pair) for n, grid in enumerate(book.grids) if (found := grid.result()) for pair in sorted(found.cells)
+    ]
+    documents = _documents(book, cells)
+    without = len(_page(documents, book.title))
+    documents |= _recordings(book, cells, (_FIRST,), lambda done: progress("recording", done, len(cells)))
+    picks, page = (_FIRST,), _page(documents | _told((_FIRST,), documents), book.title)
+    # The other episodes are about as large as the first ones.
+    if len(page) + len(_OTHERS) * (len(page) - without) <= MOST_BYTES:
+        others = _recordings(book, cells, _OTHERS, lambda done: progress("recording the others", done, len(cells)))
+        larger = _page(documents | others | _told(PICKS, documents), book.title)
+        if len(larger) <= MOST_BYTES:
+            picks, page = PICKS, larger
+    if len(page) > MOST_BYTES:
+        raise InputError(f"the page has {len(page)} bytes, more than {MOST_BYTES}; export fewer runs")
+    _write(path, page)
+    return Exported(path, len(page), len(cells) * len(picks), picks)
+
+
+def _told(picks: tuple[str, ...], documents: Mapping[str, Any]) -> dict[str, Any]:
+    """The overview, which says what the file holds of each cell."""
+    return {"overview": documents["overview"] | {"picks": list(picks)}}
+
+
+def _check_place(path: pathlib.Path) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"file '{path}': there is no folder '{path.parent}'; make it first or choose another")
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; give a file like {path / 'explorer.html'}")
+
+
+def _documents(book: Book, cells: list[tuple[int, int, int]]) -> dict[str, Any]:
+    """Everything but the recordings, by the paths that the page asks for."""
+    overview = book.overview()
+    found: dict[str, Any] = {"overview": overview}
+    for number, page in enumerate(book.pages):
+        found[f"run/{number}"] = book.run(number)
+        for play in found[f"run/{number}"]["plays"] if page.run is not None else ():
+            if "reason" not in play:
+                found[f"play/{number}/{play['id']}"] = book.play(number, play["id"])
+    for number in range(len(book.grids)):
+        found[f"grid/{number}"] = book.grid(number)
+    for number, row, column in cells:
+        found[f"cell/{number}/{row}/{column}"] = book.cell(number, row, column)
+    return found
+
+
+def _recordings(
+    book: Book, cells: list[tuple[int, int, int]], picks: tuple[str, ...], progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """The recordings of some picks of every cell."""
+    found = {}
+    for done, (number, row, column) in enumerate(cells, start=1):
+        for pick in picks:
+            found[f"recording/{number}/{row}/{column}/{pick}"] = book.recording_now(number, row, column, pick)
+        progress(done)
+    return found
+
+
+def _page(documents: Mapping[str, Any], title: str) -> bytes:
+    """The page with everything inside, and a policy that lets it run nothing else and ask nobody."""
+    styles: list[str] = []
+    scripts: list[str] = []
+
+    def style(text: str) -> str:
+        styles.append(text)
+        return f"<style>{text}</style>"
+
+    def script(text: str) -> str:
+        scripts.append(text)
+        return f"<script>{text}</script>"
+
+    page = with_files_inside(EXPLORE_PAGE, style, script)
+    for text in (*styles, *scripts):
+        if "</style" in text.lower() or "</script" in text.lower() or "<!--" in text:
+            raise AssertionError("a file of the page would end its own element")
+    policy = (
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{html.escape(title)}</title>'
+    page = _TITLE.sub(lambda match: head, page, count=1)
+    packed = f'<script type="application/json" id="rpax-documents">{_packed(documents)}</script>'
+    # Before the scripts, which find it when they run.
+    return page.replace('<div id="app"></div>', f'<div id="app"></div>\n{packed}', 1).encode()
+
+
+def _hashes(texts: list[str]) -> str:
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+def _packed(documents: Mapping[str, Any]) -> str:
+    """JSON, deflated without a header, as base64."""
+    text = json.dumps(documents, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    deflate = zlib.compressobj(level=9, wbits=-15)
+    return base64.b64encode(deflate.compress(text.encode()) + deflate.flush()).decode()
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise InputError(f"file '{path}' cannot be written ({error.strerror}); choose another --export") from None
