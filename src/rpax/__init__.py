@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rpax.policies.functions import jax_policy as jax_policy
     from rpax.policies.jaxmarl_files import flax_policy as flax_policy
     from rpax.policies.scripted import register_partner as register_partner
+    from rpax.recordings.recording import Recording as Recording
+    from rpax.recordings.recording import record as record
     from rpax.reports.replay import replay as replay
     from rpax.runs.attack import Attack as Attack
     from rpax.runs.attack import attack as attack
@@ -47,6 +49,7 @@ _PUBLIC = {
     "Objective": "rpax.objectives",
     "ObjectiveEdge": "rpax.objectives",
     "Rationality": "rpax.evaluation.rationality",
+    "Recording": "rpax.recordings.recording",
     "Run": "rpax.runs.run",
     "SeatSpace": "rpax.environments.protocol",
     "Transition": "rpax.environments.protocol",
@@ -60,6 +63,7 @@ _PUBLIC = {
     "load_objective": "rpax.objectives",
     "make": "rpax.environments.registry",
     "rationality": "rpax.evaluation.rationality",
+    "record": "rpax.recordings.recording",
     "register": "rpax.environments.registry",
     "register_partner": "rpax.policies.scripted",
     "replay": "rpax.reports.replay",

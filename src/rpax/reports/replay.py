@@ -73,7 +73,7 @@ class Player:
 
     def __init__(self, environment: Environment, *, greedy: bool) -> None:
         self.environment, self.greedy = environment, greedy
-        self._compiled: list[tuple[list[Any], Callable[..., Any]]] = []
+        self._compiled: list[tuple[list[Any], bool, Callable[..., Any]]] = []
 
     def play(self, agents: tuple[Agent, Agent], key: Key) -> Episode:
         """One episode of ``agents`` in seats 0 and 1.
@@ -81,19 +81,30 @@ class Player:
         The key is split in two, for the start and for the steps; that of the steps into as many as the horizon, and
         each of these into three: for the actions of seat 0 and of seat 1, and for the environment.
         """
+        return self._play(agents, key, watched=False)[0]
+
+    def watch(
+        self, agents: tuple[Agent, Agent], key: Key
+    ) -> tuple[Episode, tuple[Float[np.ndarray, "steps actions_0"], Float[np.ndarray, "steps actions_1"]]]:
+        """The same, and the probabilities from which each seat's action was taken in each step."""
+        episode, (first, second) = self._play(agents, key, watched=True)
+        return episode, (first[: episode.length], second[: episode.length])
+
+    def _play(self, agents: tuple[Agent, Agent], key: Key, *, watched: bool) -> tuple[Episode, Any]:
         wanted = [agent.policy.networks[agent.policy.head_of_seat[seat]] for seat, agent in enumerate(agents)]
-        play = next((compiled for networks, compiled in self._compiled if networks == wanted), None)
+        known = (run for networks, watches, run in self._compiled if networks == wanted and watches == watched)
+        play = next(known, None)
         if play is None:
-            play = jax.jit(self._make(agents))
-            self._compiled.append((wanted, play))
+            play = jax.jit(self._make(agents, watched=watched))
+            self._compiled.append((wanted, watched, play))
         parameters = [as_arrays(agent.parameters[agent.policy.head_of_seat[seat]]) for seat, agent in enumerate(agents)]
         with asking():
-            start, (after, actions, rewards, done) = jax.tree.map(np.asarray, play(parameters, key))
+            start, (after, actions, rewards, done, chances) = jax.tree.map(np.asarray, play(parameters, key))
         steps = int(np.argmax(done)) + 1 if done.any() else len(done)
         states = (start, *(jax.tree.map(lambda field, t=t: field[t], after) for t in range(steps)))
-        return Episode(states, actions[:steps], rewards[:steps].astype(np.float64))
+        return Episode(states, actions[:steps], rewards[:steps].astype(np.float64)), chances
 
-    def _make(self, agents: tuple[Agent, Agent]) -> Callable[..., Any]:
+    def _make(self, agents: tuple[Agent, Agent], *, watched: bool) -> Callable[..., Any]:
         environment, policies = self.environment, [agent.policy for agent in agents]
         heads = [policy.head_of_seat[seat] for seat, policy in enumerate(policies)]
         choose = self._choose
@@ -102,7 +113,7 @@ class Player:
             state, first, memories = carried
             *keys_act, key_step = jax.random.split(key, 3)
             legal = environment.legal_actions(state) or (None, None)
-            actions, remembered = [], []
+            actions, remembered, chances = [], [], []
             for seat, seen in enumerate(environment.observe(state)):
                 own = {heads[seat]: parameters[seat]}
                 stored = seen.astype(environment.spaces[seat].observation_dtype)
@@ -110,9 +121,10 @@ class Player:
                 logits, memory = policies[seat].act(*known, legal=legal[seat])
                 actions.append(choose(keys_act[seat], logits, legal[seat]))
                 remembered.append(memory)
+                chances += [categorical.probabilities(logits, legal[seat])] if watched else []
             after = environment.step(key_step, state, jnp.stack(actions))
             following = (after.state, jnp.zeros((), bool), remembered)
-            return following, (after.state, jnp.stack(actions), after.rewards, after.done)
+            return following, (after.state, jnp.stack(actions), after.rewards, after.done, tuple(chances))
 
         def play(parameters: list[Any], key: Key) -> tuple[Any, Any]:
             key_start, key_steps = jax.random.split(key)
@@ -258,7 +270,7 @@ class Replay:
             for t, (state, caption) in enumerate(zip(episode.states, written, strict=True))
         ]
         check_draws(self.environment)
-        first = _picture(self.environment, every[0][0])
+        first = picture_of(self.environment, every[0][0])
         layout = make_layout([caption for _, caption, _ in every], (first.shape[0], first.shape[1]))
         return Frames(self.environment, tuple(every), layout, scale)
 
@@ -283,7 +295,7 @@ class Frames:
     def draw(self, number: int) -> Image.Image:
         """One of them; every picture of a replay has the same size."""
         state, caption, _ = self.every[number]
-        picture = _picture(self.environment, state)
+        picture = picture_of(self.environment, state)
         room = (self.layout.height - caption_height(), self.layout.width)
         frame = Image.fromarray(draw_frame(_padded(picture, room), caption, self.layout))
         if self.scale == 1:
@@ -292,7 +304,7 @@ class Frames:
         return frame.resize(size, Image.Resampling.LANCZOS)
 
 
-def _picture(environment: Environment, state: State) -> np.ndarray:
+def picture_of(environment: Environment, state: State) -> np.ndarray:
     """A state, as its environment draws it.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Recordings: episodes as compact documents that can be shown anywhere and simulated again."""

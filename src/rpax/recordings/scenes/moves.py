@@ -1,0 +1,26 @@
+"""Environments that do not draw themselves: what both seats did last. Numbers: 1 more than each action, 0 at first."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from rpax.environments.protocol import Environment
+from rpax.recordings.scenes.scene import Moments, Scene, columns
+
+
+class MovesScene(Scene):
+    """The last actions."""
+
+    kind = "moves"
+
+    def __init__(self, environment: Environment) -> None:
+        self.spaces = environment.spaces
+
+    def static(self) -> dict[str, Any]:
+        """What actions are called."""
+        return {"actions": [[space.name_of(action) for action in range(space.num_actions)] for space in self.spaces]}
+
+    def fields(self, moments: Moments) -> Int[np.ndarray, "moments fields"]:
+        """See the module."""
+        return columns(moments.actions + 1)
