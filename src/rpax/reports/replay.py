@@ -93,7 +93,7 @@ class Player:
     def returns(self, agents: tuple[Agent, Agent], keys: Shaped[Array, " episodes"]) -> Float[np.ndarray, "episodes 2"]:
         """What the episodes of these keys return to each seat; they are played side by side, and nothing else is kept.
 
-        Sums over batches are rounded otherwise, so that an action may come out differently than in :meth:`play`, rarely.
+        Batches are rounded otherwise, so that an action may come out differently than in :meth:`play`, rarely.
         """
         play, parameters = self._program(agents, "returns")
         with asking():
