@@ -179,12 +179,14 @@ class Book:
             return {"id": number, **found, "plays": self._played[number].entries}
 
     def grid(self, number: int) -> dict[str, Any]:
-        """Everything about a grid.
+        """Everything about a grid, whose cells are played before those of others from now on.
 
         Raises:
             Missing: there is none of this number.
         """
-        return {"id": number, **_at(self._grids, number).document()}
+        grid = _at(self._grids, number)
+        self.worker.prefer(("grid", number))
+        return {"id": number, **grid.document()}
 
     def cell(self, number: int, row: int, column: int) -> dict[str, Any]:
         """What a cell's numbers say, in words.

@@ -48,7 +48,8 @@ def graph_of(objective: Objective) -> dict[str, Any] | None:
         points = arrow.points[np.linspace(0, len(arrow.points) - 1, _CURVE_POINTS).round().astype(int)]
         x, y = place(spot.x, spot.y)
         drawn = {"points": [place(*point) for point in points.tolist()], "x": x, "y": y, "angle": round(-spot.angle, 1)}
-        edges.append(drawn | _about(objective, arrow))
+        size = dict(zip(("width", "height"), (round(side * _PIXELS_PER_INCH, 1) for side in arrow.size), strict=True))
+        edges.append(drawn | size | _about(objective, arrow))
     width, height = ((high - low) * _PIXELS_PER_INCH).round().tolist()
     rational = objective.preserves_rationality
     return {"width": width, "height": height, "nodes": nodes, "edges": edges, "rational": rational}

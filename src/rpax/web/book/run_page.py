@@ -161,9 +161,10 @@ class RunPage:
         return [{"name": name, "value": _shown(value)} for name, value in _config(run).items()][:_MOST_SETTINGS]
 
     def _differing(self, run: "Run", others: "list[RunPage]") -> list[str]:
-        """The settings in which it differs from another run."""
-        own = _config(run)
-        configs = [_config(other.run) for other in others if other.run is not None and other is not self]
+        """The settings in which it differs from another run of its environment."""
+        own, where = _config(run), run.config.environment
+        runs = [other.run for other in others if other.run is not None]
+        configs = [_config(other) for other in runs if other.config.environment == where]
         return [
             name
             for name in own

@@ -122,7 +122,7 @@ class Loss(NamedTuple):
 def _gap(player: Player, seat: int, name: str) -> str:
     known = gaps_of_agent(player).get(str(seat))
     if known is None or known["gap"] is None:
-        return f"The rationality gap of {name} is not known; `rpax certify` finds it."
+        return f"The rationality gap of {name} is not known; rpax certify finds it."
     if not known["exact"]:
         return f"A trained best response gains {known['gap']:.3g} on {name} (a lower bound of its rationality gap)."
     if known["gap"] <= _SOME_GAP:

@@ -44,6 +44,12 @@ class Worker:
             self._steps[name] = steps
         self._go()
 
+    def prefer(self, name: Any) -> None:
+        """Go on with the steps of this name first, if there are any."""
+        with self._guard:
+            if name in self._steps:
+                self._steps = {name: self._steps.pop(name), **self._steps}
+
     def end(self) -> None:
         """Stop after what is being done; what waits is cancelled."""
         self._ended = True

@@ -108,8 +108,7 @@ window.rpax = window.rpax || {};
     if (value === null || value === undefined || !isFinite(value)) return "–";
     const size = Math.abs(value);
     const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-    const text = size > 0 && size < 0.005 ? value.toExponential(1) : value.toFixed(digits);
-    return text.replace(/-/g, "\u2212").replace(/^\u2212(0(\.0+)?)$/, "$1");
+    return value.toFixed(digits).replace("-", "\u2212").replace(/^\u2212(0(\.0+)?)$/, "$1");
   };
 
   /** A number of steps or updates, with thin spaces between thousands. */

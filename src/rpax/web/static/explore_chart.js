@@ -4,7 +4,7 @@ window.rpax = window.rpax || {};
   "use strict";
 
   const h = rpax.h;
-  const MARGIN = { left: 52, right: 14, top: 12, bottom: 34 };
+  const MARGIN = { right: 14, top: 12, bottom: 34 };
   const DASHES = ["", "7 3", "2 3", "8 3 2 3"];
   const COLOURS = 8;
 
@@ -41,8 +41,9 @@ window.rpax = window.rpax || {};
       const { spec, node } = this;
       const width = Math.max(node.clientWidth, 200);
       const height = Math.round(Math.min(340, Math.max(210, width * 0.5)));
-      const x = scale([spec.updates[0], spec.updates[spec.updates.length - 1]], MARGIN.left, width - MARGIN.right);
       const y = scale(spec.range || extent(spec), height - MARGIN.bottom, MARGIN.top);
+      const left = 32 + 7 * Math.max(...y.ticks(5).map((tick) => tickText(tick).length));
+      const x = scale([spec.updates[0], spec.updates[spec.updates.length - 1]], left, width - MARGIN.right);
       this.x = x;
       rpax.render(node, [
         h(
@@ -55,7 +56,7 @@ window.rpax = window.rpax || {};
             onblur: () => this.show(null),
             onkeydown: (event) => this.key(event),
           },
-          axes(x, y, width, height, spec),
+          axes(x, y, left, width, height, spec),
           spec.lines.map((line) => h("g", { key: line.key }, drawn(line, spec, x, y)))
         ),
         h("div", { key: "tip", class: "tip", "aria-hidden": "true" }),
@@ -123,14 +124,14 @@ window.rpax = window.rpax || {};
   }
   rpax.swatch = swatch;
 
-  function axes(x, y, width, height, spec) {
+  function axes(x, y, left, width, height, spec) {
     const bottom = height - MARGIN.bottom;
     return [
       h(
         "g", { key: "y", class: "axis" },
         y.ticks(5).map((tick) => [
-          h("line", { key: "l" + tick, x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }),
-          h("text", { key: "t" + tick, x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" }, tickText(tick)),
+          h("line", { key: "l" + tick, x1: left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }),
+          h("text", { key: "t" + tick, x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, tickText(tick)),
         ]),
         h("text", { key: "label", class: "label", transform: `translate(12 ${(MARGIN.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, spec.yLabel)
       ),
@@ -139,7 +140,7 @@ window.rpax = window.rpax || {};
         x.ticks(Math.max(2, Math.min(6, Math.floor(width / 90))), true).map((tick) =>
           h("text", { key: "t" + tick, x: x(tick), y: bottom + 18, "text-anchor": "middle" }, rpax.count(tick))
         ),
-        h("text", { key: "label", class: "label", x: (MARGIN.left + width - MARGIN.right) / 2, y: height - 2, "text-anchor": "middle" }, "update")
+        h("text", { key: "label", class: "label", x: (left + width - MARGIN.right) / 2, y: height - 2, "text-anchor": "middle" }, "update")
       ),
     ];
   }
@@ -148,7 +149,7 @@ window.rpax = window.rpax || {};
     const look = rpax.lineLook(line.look);
     const places = spec.updates.map((update) => x(update));
     const parts = [];
-    if (line.low) parts.push(h("path", { key: "band", class: look.class.replace("line", "band"), d: area(places, line.low, line.high, y) }));
+    if (line.low) parts.push(h("path", { key: "band", class: look.class.replace("line", spec.lines.length > 5 ? "faint band" : "band"), d: area(places, line.low, line.high, y) }));
     if (spec.seeds && line.seeds) {
       for (const seed of Object.keys(line.seeds)) {
         parts.push(h("path", { key: "seed" + seed, class: look.class + " seed", d: path(places, line.seeds[seed], y) }));

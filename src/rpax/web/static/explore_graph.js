@@ -46,10 +46,13 @@ window.rpax = window.rpax || {};
     const place = { x: edge.x, y: edge.y, "text-anchor": "middle", "dominant-baseline": "central", transform: `rotate(${edge.angle} ${edge.x} ${edge.y})` };
     if (edge.weight === null) return h("text", { class: "shapes", ...place }, edge.label);
     const notes = (edge.mixed_with ? ` mixed with ${edge.mixed_with}` : "") + (edge.seat === null ? "" : ` (seat ${edge.seat})`);
-    return h(
-      "text", { class: edge.raises ? "raises" : "lowers", ...place },
-      `${edge.weight} U`, h("tspan", { class: "sub", dy: 4 }, edge.beneficiary), h("tspan", { dy: -4 }, notes || "\u200b")
-    );
+    return [
+      h("rect", { key: "backing", class: "backing", x: edge.x - edge.width / 2, y: edge.y - edge.height / 2, width: edge.width, height: edge.height, rx: 4, transform: place.transform }),
+      h(
+        "text", { key: "text", class: edge.raises ? "raises" : "lowers", ...place },
+        `${edge.weight} U`, h("tspan", { class: "sub", dy: 4 }, edge.beneficiary), notes ? h("tspan", { dy: -4 }, notes) : null
+      ),
+    ];
   }
 
   function box(node) {

@@ -90,7 +90,7 @@ window.rpax = window.rpax || {};
     const asked = readQuery(route.query, found);
     return [
       ...head,
-      h("div", { key: "split", class: asked.cell ? "split chosen" : "split" },
+      h("div", { key: "split", class: `split${asked.cell ? " chosen" : ""}${asked.cell && asked.other ? " comparing" : ""}` },
         h("section", { key: "grid", class: "grid-side", "aria-label": "grid" }, tools(asked), heatmap(found, asked), legendOf(found, asked), metricsTable(found)),
         h("section", { key: "cell", class: "cell-side", "aria-label": "chosen cell" }, rpax.cellPanel(line, found, asked))),
     ];
@@ -162,7 +162,7 @@ window.rpax = window.rpax || {};
       const count = order.length;
       const names = order.map((agent) => grid.agents[agent].short);
       const longest = Math.min(16, Math.max(...names.map((name) => name.length)));
-      const room = Math.max(this.node.clientWidth - longest * 7.2 - 20 - 4 * starts.size, 100);
+      const room = Math.max(this.node.clientWidth - longest * 7.8 - 34 - 4 * starts.size - count, 100);
       const size = Math.floor(Math.max(26, Math.min(56, room / count)));
       rpax.render(this.node, [
         h("div", { key: "scroll", class: "scroll" },

@@ -34,20 +34,14 @@ window.rpax = window.rpax || {};
   function parts(found, line, route) {
     return h(
       "div", { key: "parts", class: "parts" },
-      curves(found, route),
-      diagnosis(found),
-      found.attack ? attack(found.attack) : null,
-      found.table ? matrix(found.table) : null,
-      graph(found.graph),
-      returns(found),
-      gaps(found),
-      plays(found, line, route),
-      settings(found)
+      h("div", { key: "main", class: "part-column" }, curves(found, route), graph(found.graph), returns(found), plays(found, line, route)),
+      h("div", { key: "side", class: "part-column" },
+        diagnosis(found), found.attack ? attack(found.attack) : null, found.table ? matrix(found.table) : null, gaps(found), settings(found))
     );
   }
 
-  const part = (key, title, wide, ...content) =>
-    h("section", { key, class: wide ? "part wide" : "part", "aria-labelledby": `part-${key}` }, h("h2", { id: `part-${key}` }, title), ...content);
+  const part = (key, title, ...content) =>
+    h("section", { key, class: "part", "aria-labelledby": `part-${key}` }, h("h2", { id: `part-${key}` }, title), ...content);
 
   function links(overview, line) {
     const stages = overview.runs.filter((run) => run.parent === line.id);
@@ -62,7 +56,7 @@ window.rpax = window.rpax || {};
 
   function curves(found, route) {
     const { lines, updates } = found.curves;
-    if (!lines.length) return part("curves", "Learning curves", true, h("p", { class: "muted" }, "Nothing is logged yet."));
+    if (!lines.length) return part("curves", "Learning curves", h("p", { class: "muted" }, "Nothing is logged yet."));
     const kinds = [...new Set(lines.map((line) => line.kind))];
     const kind = kinds.includes(route.query.curves) ? route.query.curves : kinds[0];
     let own = lines.filter((line) => line.kind === kind).map((line, look) => ({ ...line, look, key: look, name: nameOf(line, found) }));
@@ -80,7 +74,7 @@ window.rpax = window.rpax || {};
       rpax.go({ lines: [...next].sort((a, b) => a - b).join(",") || "-1" }, true);
     };
     return part(
-      "curves", "Learning curves", true,
+      "curves", "Learning curves",
       h("div", { key: "tools", class: "tools" },
         kinds.length > 1
           ? h("label", null, "show ", h("select", { value: kind, onchange: (event) => rpax.go({ curves: event.target.value, lines: null }) },
@@ -119,16 +113,14 @@ window.rpax = window.rpax || {};
 
   function diagnosis(found) {
     if (!found.pairings.length) return null;
-    return part("diagnosis", "Diagnosis", false,
-      found.notes.length
+    return part("diagnosis", "Diagnosis", found.notes.length
         ? h("ul", null, found.notes.map((note) => h("li", null, h("span", { class: "muted" }, `seed ${note.seed}: `), note.note)))
         : h("p", null, "No sign of self-sabotage, of manipulators without influence, or of unstable shaping was noticed."));
   }
 
   function attack(its) {
     const kind = { sabotage: "bad", "real weakness": "warn", robust: "good" }[its.verdict] || "plain";
-    return part("attack", "Attack", false,
-      h("p", null, h("span", { class: `chip ${kind}` }, its.verdict), " ", its.reason),
+    return part("attack", "Attack", h("p", null, h("span", { class: `chip ${kind}` }, its.verdict), " ", its.reason),
       h("p", { class: "muted" }, `Attacked: ${its.victim}${its.with ? `, which played with ${its.with} before` : ''}`),
       rows(["who", "return"], its.returns.map((line) => [line.who, plusMinus(line)])));
   }
@@ -144,8 +136,7 @@ window.rpax = window.rpax || {};
 
   function matrix(table) {
     const seed = table.agents.length ? table.agents[0].seeds.length : 0;
-    return part("policies", "Payoffs and policies", false,
-      h("div", { key: "payoffs", class: "scroll", tabindex: "0", role: "region", "aria-label": "payoffs" },
+    return part("policies", "Payoffs and policies", h("div", { key: "payoffs", class: "scroll", tabindex: "0", role: "region", "aria-label": "payoffs" },
         h("table", { class: "payoffs" },
           h("caption", null, table.common ? "Payoff of both seats" : ["Payoffs of ", h("span", { class: "seat0" }, "seat 0"), " and ", h("span", { class: "seat1" }, "seat 1")]),
           h("thead", null, h("tr", null, h("td", null), table.columns.map((name) => h("th", { scope: "col", class: "seat1" }, name)))),
@@ -173,9 +164,8 @@ window.rpax = window.rpax || {};
   }
 
   function graph(its) {
-    if (!its) return part("graph", "Objective", true, h("p", { class: "muted" }, "The objective has too many agents and edges to be drawn."));
-    return part("graph", "Objective", true,
-      h("p", null, h("span", { class: `chip ${its.rational ? 'good' : 'warn'}` }, its.rational ? "rational" : "may self-sabotage"), " ",
+    if (!its) return part("graph", "Objective", h("p", { class: "muted" }, "The objective has too many agents and edges to be drawn."));
+    return part("graph", "Objective", h("p", null, h("span", { class: `chip ${its.rational ? 'good' : 'warn'}` }, its.rational ? "rational" : "may self-sabotage"), " ",
         its.rational ? "Every base agent maximises only its own return." : "A base agent is paid for more than its own return."),
       rpax.objectiveGraph(its),
       h("p", { class: "muted small" }, "An arrow leaves who learns and points at whom it plays with; blue raises the return U of the agent named, red lowers it. Banded: a manipulator, for whom the agent that it shapes plays."));
@@ -188,10 +178,11 @@ window.rpax = window.rpax || {};
       if (several) return `${rpax.short(its.mean)} (${rpax.short(its.low)} … ${rpax.short(its.high)})`;
       return rpax.short(its.mean) + (half ? ` ± ${rpax.short(half)}` : "");
     };
-    const lines = found.pairings.map((its) => [its.seat_0, its.seat_1, ...[0, 1].map((seat) => cell(its.returns[seat], its.half_width && its.half_width[seat]))]);
+    const seats = found.pairings.every((its) => JSON.stringify(its.returns[0]) === JSON.stringify(its.returns[1])) ? [0] : [0, 1];
+    const head = seats.length > 1 ? ["return of seat 0", "return of seat 1"] : ["return of both seats"];
+    const lines = found.pairings.map((its) => [its.seat_0, its.seat_1, ...seats.map((seat) => cell(its.returns[seat], its.half_width && its.half_width[seat]))]);
     const several = found.pairings[0].returns[0].values.length > 1;
-    return part("returns", "Returns by pairing", false,
-      rows(["seat 0", "seat 1", "return of seat 0", "return of seat 1"], lines, "returns by pairing"),
+    return part("returns", "Returns by pairing", rows(["seat 0", "seat 1", ...head], lines, "returns by pairing"),
       h("p", { class: "muted small" }, several ? "Mean over seeds (lowest … highest)." : found.pairings[0].episodes ? `With 95 % intervals over ${found.pairings[0].episodes} episodes.` : "Exact."));
   }
 
@@ -201,7 +192,7 @@ window.rpax = window.rpax || {};
       ? found.certificates.certificates.map((its) => [`${its.agent}, seed ${its.seed}`, its.seats.join(" and "), `at least ${small(its.gap)}${its.half_width ? ` (± ${small(its.half_width)})` : ''}`, `trained best response to ${its.partners.join(', ')}`])
       : [];
     if (!exact.length && !trained.length) return null;
-    return part("gaps", "Rationality gaps", false, rows(["agent", "seat", "gap", "how"], [...exact, ...trained], "rationality gaps"));
+    return part("gaps", "Rationality gaps", rows(["agent", "seat", "gap", "how"], [...exact, ...trained], "rationality gaps"));
   }
 
   const small = (value) => (value === null ? "–" : Math.abs(value) < 1e-12 ? "0" : Number(value).toPrecision(2).replace(/-/g, "\u2212"));
@@ -209,8 +200,7 @@ window.rpax = window.rpax || {};
   function plays(found, line, route) {
     if (!found.plays.length) return null;
     const shown = found.plays.find((play) => String(play.id) === route.query.play && !play.reason);
-    return part("plays", "Played by people", Boolean(shown),
-      h("ul", { key: "list", class: "plays" }, found.plays.map((play) =>
+    return part("plays", "Played by people", h("ul", { key: "list", class: "plays" }, found.plays.map((play) =>
         h("li", { key: play.id }, play.reason
           ? h("span", { class: "warn" }, play.reason)
           : h("button", { type: "button", "aria-pressed": String(shown === play), onclick: () => rpax.go({ play: shown === play ? null : String(play.id), step: null }) },
@@ -222,8 +212,10 @@ window.rpax = window.rpax || {};
     const differing = new Set(found.differing);
     const lines = (names) => rows(["setting", "value"], names.map((its) => [its.name, its.value]), "settings");
     const different = found.settings.filter((its) => differing.has(its.name));
-    return part("settings", "Settings", false,
-      different.length ? [h("p", { key: "differ", class: "muted small" }, "In which runs differ:"), lines(different)] : null,
+    return part("settings", "Settings",
+      different.length
+        ? h("details", { key: "differ", open: different.length <= 12 }, h("summary", null, `${different.length} in which runs of this environment differ`), lines(different))
+        : null,
       h("details", { key: "all" }, h("summary", null, `All ${found.settings.length} settings`), lines(found.settings)));
   }
 })(window.rpax);
