@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages, if there is one: one for all of them, and a page that notices every mistake."""
+"""A real browser for the tests of pages, where there is one, and a page that notices every mistake."""
 
 import contextlib
 import http.server

@@ -1,1 +1,1 @@
-"""Pages in the browser: a server for one's own computer, people who play with agents."""
+"""Pages in the browser: a server for one's own computer, an explorer of runs, people who play with agents."""

@@ -170,7 +170,7 @@ def _read_static(name: str) -> bytes:
 
 
 def run_server(app: fastapi.FastAPI, listening: Listening, *, what: str, open_browser: bool, quiet: bool) -> None:
-    """Serve until interrupted. The address is printed on stdout, once it answers.
+    """Serve until interrupted or stopped. The address is printed on stdout, once it answers.
 
     Args:
         app: what is served.
@@ -187,13 +187,17 @@ def run_server(app: fastapi.FastAPI, listening: Listening, *, what: str, open_br
     if open_browser and _has_screen():
         threading.Thread(target=_open, args=(listening.url,), daemon=True).start()
     make_server(app).run(sockets=[listening.socket])
-    raise KeyboardInterrupt
+
+
+def stop_server(app: fastapi.FastAPI) -> None:
+    """Let the server of ``app`` end as soon as it can; called while it serves."""
+    app.state.server.should_exit = True
 
 
 def make_server(app: fastapi.FastAPI) -> uvicorn.Server:
     """A server with bounds on everything that strangers can send; to be run with ``sockets=[listening.socket]``."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    return uvicorn.Server(
+    app.state.server = uvicorn.Server(
         uvicorn.Config(
             app,
             http=_Connection,
@@ -211,6 +215,7 @@ def make_server(app: fastapi.FastAPI) -> uvicorn.Server:
             loop="asyncio",
         )
     )
+    return app.state.server
 
 
 class _Connection(H11Protocol):

@@ -25,6 +25,8 @@ from rpax.reports.replay import Episode
 FLOOR, COUNTER, POT, GOAL, PLATES, RECIPE, BUTTON = ".", "#", "P", "X", "B", "R", "r"
 _PLATE, _COOKED, _ONION = 1, 2, 4
 _COOK_TIME = 20
+#: Where each facing looks, as (across, down).
+_STEPS = ((0, -1), (0, 1), (1, 0), (-1, 0))
 #: JaxMARL's first version: kinds of objects, what can be carried as items, and a pot's status without onions.
 _OBJECTS = {1: FLOOR, 4: "0", 6: PLATES, 7: GOAL, 8: POT, 10: FLOOR}
 _THINGS = {3: _ONION, 5: _PLATE, 9: _PLATE | _COOKED | 3 * _ONION}
@@ -66,22 +68,34 @@ class KitchenScene(Scene):
         return columns(cooks, items[:, self._holds], left[:, self._pots], shows[:, self._buttons], *last)
 
     def events(self, episode: Episode) -> list[Event]:
-        """Deliveries with who served, and pots that begin to cook and are done."""
+        """Deliveries with who served, dear wrong ones, and pots that begin to cook and are done."""
         frames = self.frames(episode)
-        held, first_pot = frames[:, [3, 7]], 8 + int(self._holds.sum())
+        first_pot = 8 + int(self._holds.sum())
         left = frames[:, first_pot : first_pot + int(self._pots.sum())]
         found = []
         for t in range(1, len(frames)):
             before, now = left[t - 1], left[t]
-            found += [Event(t, None, "cooking", "a pot starts to cook") for _ in range(int(_begins(before, now).sum()))]
+            found += [Event(t, None, "cooking", "a pot cooks") for _ in range(int(_begins(before, now).sum()))]
             found += [Event(t, None, "ready", "a soup is ready") for _ in range(int(((now == 1) & (before > 1)).sum()))]
             if episode.rewards[t - 1].any():
-                served = [seat for seat in (0, 1) if held[t - 1, seat] & _PLATE and not held[t, seat]]
-                pays = number(float(episode.rewards[t - 1, served[0] if served else 0]))
-                kind = "delivery" if episode.rewards[t - 1].max() > 0 else "mistake"
-                what = "serves a soup" if kind == "delivery" else "serves the wrong dish"
-                found.append(Event(t, served[0] if len(served) == 1 else None, kind, f"{what}: {pays}"))
+                found.append(self._paid(t, frames[t - 1], frames[t], episode.rewards[t - 1].tolist()))
         return found
+
+    def _paid(self, t: int, before: np.ndarray, now: np.ndarray, rewards: list[float]) -> Event:
+        served = [seat for seat in (0, 1) if self._serves(before[4 * seat : 4 * seat + 4], int(now[4 * seat + 3]))]
+        seat = served[0] if len(served) == 1 else None
+        pays = number(rewards[seat or 0])
+        if max(rewards) > 0:
+            return Event(t, seat, "delivery", f"serves soup: {pays}")
+        if served:
+            return Event(t, seat, "mistake", f"serves the wrong dish: {pays}")
+        return Event(t, None, "payoff", f"asks for the recipe: {pays}")
+
+    def _serves(self, cook: np.ndarray, held_after: int) -> bool:
+        """Whether a cook that had a dish before a delivery has nothing now."""
+        column, line, facing, held = cook.tolist()
+        across, down = _STEPS[facing]
+        return bool(held & _PLATE) and not held_after and self.tiles[line + down][column + across] == GOAL
 
 
 def _begins(before: np.ndarray, now: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Int, Integer
+from jaxtyping import Bool, Int, Integer, Shaped
 
 from rpax.environments.protocol import Environment, State
 from rpax.environments.wrapper import WrappedEnvironment
@@ -104,8 +104,8 @@ def columns(*parts: np.ndarray) -> Int[np.ndarray, "moments fields"]:
     return np.concatenate([np.asarray(part).reshape(len(part), -1).astype(np.int64) for part in parts], axis=1)
 
 
-def bits(flags: np.ndarray) -> Int[np.ndarray, " moments"]:
-    """Truth values [moments, n] as one number each; the first is the lowest bit."""
+def bits(flags: Shaped[np.ndarray, "*batch n"]) -> Int[np.ndarray, "*batch"]:
+    """Truth values as one number; the first is the lowest bit."""
     flags = np.asarray(flags) > 0
     return (flags * (1 << np.arange(flags.shape[-1]))).sum(axis=-1)
 

@@ -77,6 +77,8 @@ window.rpax = window.rpax || {};
       this.does = make("p", "rpax-seat-action", card);
       const list = make("ul", "rpax-chances", card);
       list.setAttribute("aria-label", `action probabilities of seat ${seat}`);
+      const longest = Math.max(...recording.actionNames[seat].map((action) => action.length));
+      list.style.setProperty("--name", `${longest + 3}ch`);
       this.rows = recording.actionNames[seat].map((action) => {
         const row = make("li", "rpax-chance", list);
         make("span", "rpax-chance-name", row, action).title = action;
@@ -88,20 +90,22 @@ window.rpax = window.rpax || {};
 
     show(t) {
       const { recording, seat } = this;
-      const chances = recording.probabilities(seat, t);
-      const action = recording.action(seat, t);
-      this.gets.textContent = `return ${rpax.number(recording.returnsSoFar(t)[seat])}`;
       const names = recording.actionNames[seat];
-      const before = t > 0 ? names[recording.action(seat, t - 1)] : null;
-      const parts = [make("span", "", null, action === null ? "did " : "does ")];
-      parts.push(make("b", "", null, action === null ? before || "nothing" : names[action]));
-      if (action !== null && before !== null) parts.push(make("span", "", null, `, did ${before}`));
+      const [did, does] = [t - 1, t].map((step) => (step < 0 ? null : recording.action(seat, step)));
+      this.gets.textContent = `return ${rpax.number(recording.returnsSoFar(t)[seat])}`;
+      const parts = did === null ? [] : [make("span", "", null, "did "), make("b", "", null, names[did])];
+      if (does !== null) parts.push(make("span", "", null, did === null ? "does " : ", does "), make("b", "", null, names[does]));
+      if (does !== null) parts.push(make("span", "", null, " next"));
       this.does.replaceChildren(...parts);
-      this.list.hidden = recording.length === 0 || recording.probabilities(seat, 0) === null;
+      // At the end those of the last move stay.
+      const move = does === null ? t - 1 : t;
+      const chances = move < 0 ? null : recording.probabilities(seat, move);
+      const action = move < 0 ? null : recording.action(seat, move);
+      this.list.hidden = chances === null;
       this.rows.forEach(({ row, fill, share }, number) => {
         const chance = chances === null ? 0 : chances[number];
         fill.style.width = `${(100 * chance).toFixed(1)}%`;
-        share.textContent = chances === null ? "–" : `${Math.round(100 * chance)} %`;
+        share.textContent = `${Math.round(100 * chance)} %`;
         row.classList.toggle("chosen", number === action);
       });
     }

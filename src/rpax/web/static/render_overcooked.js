@@ -4,7 +4,7 @@ window.rpax = window.rpax || {};
   "use strict";
   const rpax = window.rpax;
   rpax.renderers = rpax.renderers || {};
-  const { mix, faded, box, disc, ring, stroke, polygon, text } = rpax.shapes;
+  const { mix, faded, paint, box, disc, ring, stroke, polygon, text } = rpax.shapes;
 
   const KINDS = { ".": "floor", "#": "counter", P: "pot", X: "goal", B: "plates", R: "recipe", r: "button" };
   /** Facing 0 up, 1 down, 2 right, 3 left, as [across, down]. */
@@ -87,7 +87,14 @@ window.rpax = window.rpax || {};
     const dark = mix(colour, colours.ink, 0.45);
     stroke(c, [[x, y - radius * 0.6], [x + radius * 0.35, y - radius * 1.35]], mix(colour, "#2e7d32", 0.7), radius * 0.26);
     disc(c, x, y, radius, colour, dark, radius * 0.13);
-    disc(c, x - radius * 0.32, y - radius * 0.32, radius * 0.26, mix(colour, "#ffffff", 0.65));
+    if (number === 0) {
+      for (const side of [-1, 1]) {
+        c.beginPath();
+        c.ellipse(x, y, radius * 0.48, radius * 0.92, 0, side > 0 ? -1.3 : Math.PI - 1.3, side > 0 ? 1.3 : Math.PI + 1.3);
+        paint(c, null, mix(colour, colours.ink, 0.22), radius * 0.1);
+      }
+    }
+    disc(c, x - radius * 0.34, y - radius * 0.34, radius * 0.2, mix(colour, "#ffffff", 0.7));
   }
 
   function plateAt(c, x, y, radius, colours) {

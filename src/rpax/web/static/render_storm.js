@@ -13,7 +13,7 @@ window.rpax = window.rpax || {};
     light: { floor: "#f3f5f8", edge: "#dde1e6", beam: "#ffd95e", ice: "#8cc3ee", mark: "#f3c9c4", cross: "#b3403a" },
     dark: { floor: "#262b32", edge: "#363d46", beam: "#c9a227", ice: "#4f94c8", mark: "#5a3230", cross: "#e88a82" },
   };
-  const LINES_BELOW = 1.1;
+  const LINES_BELOW = 1.0;
 
   /** The cells of a beam: two ahead, and one to either side of the first. */
   function beamOf(x, y, facing) {
@@ -86,8 +86,8 @@ window.rpax = window.rpax || {};
 
   function holdingAt(c, agent, seat, left, y, u, room, theme) {
     arrow(c, left + 0.13 * u, y, 0.13 * u, 1, 0, theme.seats[seat]);
-    text(c, `seat ${seat}`, left + 0.34 * u, y, 0.22 * u, theme.seatTexts[seat], { weight: 700 });
-    let x = left + 1.2 * u;
+    text(c, `seat ${seat}`, left + 0.34 * u, y, 0.2 * u, theme.seatTexts[seat], { weight: 700 });
+    let x = left + 1.3 * u;
     for (const colour of ["red", "blue"]) {
       const count = agent.coins[colour];
       if (count > 4) {
@@ -99,7 +99,7 @@ window.rpax = window.rpax || {};
         if (count) x += 0.1 * u;
       }
     }
-    if (!agent.coins.red && !agent.coins.blue) text(c, "no coins", x - 0.12 * u, y, 0.2 * u, theme.muted);
+    if (!agent.coins.red && !agent.coins.blue) text(c, "no coins", x - 0.12 * u, y, 0.18 * u, theme.muted);
   }
 
   function draw(c, description, size, theme) {
@@ -130,11 +130,11 @@ window.rpax = window.rpax || {};
       agentAt(c, agent, seat, x, y, shared ? 0.7 * u : u, description, colours, theme);
     });
     description.agents.forEach((agent, seat) => {
-      holdingAt(c, agent, seat, 0.1 * u, (side + 0.32 + seat * 0.48) * u, u, side * u, theme);
+      holdingAt(c, agent, seat, 0.1 * u, (side + 0.3 + seat * 0.44) * u, u, side * u, theme);
     });
     if (description.frozen > 0) {
       const words = `frozen for ${description.frozen}`;
-      text(c, words, (side - 0.1) * u, (side + 0.32) * u, 0.22 * u, theme.dark ? colours.ice : "#1f6698", {
+      text(c, words, (side - 0.1) * u, (side + 0.3) * u, 0.2 * u, theme.dark ? colours.ice : "#1f6698", {
         align: "right",
         weight: 700,
       });

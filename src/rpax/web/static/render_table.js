@@ -130,8 +130,8 @@ window.rpax = window.rpax || {};
       const [rows, columns] = scene.actions.map((names) => Math.min(names.length, MOST_SHOWN));
       return (SIDE + columns * CELL_WIDTH + 12) / (HEAD + rows * CELL_HEIGHT + 26);
     },
-    /** The width in pixels from which it would only be blown up. */
-    widest: (scene) => SIDE + Math.min(scene.actions[1].length, MOST_SHOWN) * CELL_WIDTH + 12,
+    /** The width in pixels beyond which it would only be blown up. */
+    widest: (scene) => 1.5 * (SIDE + Math.min(scene.actions[1].length, MOST_SHOWN) * CELL_WIDTH + 12),
     describe,
     draw,
     alt,

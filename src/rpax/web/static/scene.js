@@ -11,7 +11,11 @@ window.rpax = window.rpax || {};
     constructor(canvas) {
       this.canvas = canvas;
       this.frame = 0;
-      this.sizes = new ResizeObserver(() => this.later());
+      this.size = null;
+      this.sizes = new ResizeObserver(() => {
+        this.size = null;
+        this.later();
+      });
       this.sizes.observe(canvas);
       this.unwatch = rpax.onTheme(() => this.later());
     }
@@ -24,7 +28,9 @@ window.rpax = window.rpax || {};
       window.cancelAnimationFrame(this.frame);
       this.frame = 0;
       const { canvas, renderer, description } = this;
-      const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+      // Asking for it lays the page out, so it is asked for once.
+      this.size = this.size || { width: canvas.clientWidth, height: canvas.clientHeight };
+      const { width, height } = this.size;
       if (!width || !height) return;
       const ratio = Math.min(window.devicePixelRatio || 1, MOST_RATIO);
       const pixels = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -32,7 +38,7 @@ window.rpax = window.rpax || {};
       const context = canvas.getContext("2d");
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.clearRect(0, 0, width, height);
-      renderer.draw(context, description, { width, height }, rpax.theme(), () => this.later());
+      renderer.draw(context, description, this.size, rpax.theme(), () => this.later());
     }
 
     end() {
@@ -54,10 +60,13 @@ window.rpax = window.rpax || {};
     let view = views.get(canvas);
     if (!view) views.set(canvas, (view = new View(canvas)));
     const renderer = rpax.renderers[scene.kind];
-    view.renderer = renderer;
     view.description = renderer.describe(scene, values, extras || {});
-    canvas.style.aspectRatio = String(renderer.aspect(scene));
-    canvas.setAttribute("role", "img");
+    if (view.scene !== scene) {
+      Object.assign(view, { scene, renderer, size: null });
+      canvas.style.aspectRatio = String(renderer.aspect(scene));
+      canvas.style.maxWidth = renderer.widest ? `${renderer.widest(scene)}px` : "";
+      canvas.setAttribute("role", "img");
+    }
     canvas.setAttribute("aria-label", renderer.alt(view.description));
     view.draw();
     return view.description;

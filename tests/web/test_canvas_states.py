@@ -1,0 +1,135 @@
+"""The canvas shows the states of the Python environments: read back through the player's hook in a real browser."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import shown_states
+from random_play import play_randomly, record_all
+
+import rpax
+from rpax.recordings.recording import Recording, Seated, make_recording
+from rpax.reports.replay import Episode
+
+_COUNT = 200
+#: So many recordings are handed over at once.
+_AT_ONCE = 25
+_READ_BACK = """async (documents) => {
+  const element = document.getElementById("first");
+  const found = [];
+  for (const text of documents) {
+    const player = new rpax.Player(element, await rpax.loadRecording(JSON.parse(text)));
+    const states = [];
+    for (let t = 0; t <= player.recording.length; t += 1) {
+      player.show(t);
+      const { step, description } = player.shown();
+      delete description.policies;
+      const { recording } = player;
+      states.push({ step, description, returns: recording.returnsSoFar(t), rewards: recording.rewards(t) });
+    }
+    found.push(states);
+    player.destroy();
+  }
+  return JSON.stringify(found);
+}"""
+
+
+def read_back(page: Any, recordings: list[Recording]) -> list[list[dict[str, Any]]]:
+    """What the canvas of a player shows of every state of every recording."""
+    # A small canvas draws as much, sooner.
+    page.set_viewport_size({"width": 240, "height": 400})
+    found = []
+    for start in range(0, len(recordings), _AT_ONCE):
+        texts = [recording.to_json() for recording in recordings[start : start + _AT_ONCE]]
+        found += json.loads(page.evaluate(_READ_BACK, texts))
+    return found
+
+
+def check_shown(
+    page: Any,
+    recordings: list[Recording],
+    episodes: list[Episode],
+    expected: Callable[[Episode, int], dict[str, Any]],
+) -> int:
+    """Compare every state; returns how many there were."""
+    count = 0
+    for episode, states in zip(episodes, read_back(page, recordings), strict=True):
+        assert [state["step"] for state in states] == [*range(episode.length + 1)]
+        for t, state in enumerate(states):
+            assert state["description"] == expected(episode, t), f"state {t}"
+            assert state["returns"] == episode.returns_so_far[t].tolist()
+        paid = np.array([state["rewards"] for state in states[1:]]).reshape(-1, 2)
+        np.testing.assert_array_equal(paid, episode.rewards)
+        count += len(states)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "oracle", "exploring"),
+    [
+        ("overcooked/cramped_room", {"horizon": 30}, shown_states.overcooked, 150),
+        ("overcooked/forced_split_pot", {"horizon": 30}, shown_states.overcooked, 150),
+        ("overcooked_v2/grounded_coord_simple", {"horizon": 30}, shown_states.overcooked_v2, 0),
+        ("storm", {}, shown_states.storm, 0),
+        ("storm/sabotage", {"coins": "shuffled"}, shown_states.storm, 0),
+        ("hanabi/3x3", {}, shown_states.hanabi, 0),
+    ],
+)
+def test_every_state_of_200_random_episodes_is_shown_as_it_is(player_page, name, options, oracle, exploring):
+    environment = rpax.make(name, **options)
+    played = play_randomly(environment, _COUNT, seed=1, exploring=exploring)
+    recordings = record_all(environment, played)
+    episodes = [episode for episode, _ in played]
+    count = check_shown(player_page, recordings, episodes, lambda episode, t: oracle(environment, episode.states[t]))
+    assert count == sum(episode.length + 1 for episode in episodes)
+
+
+@pytest.mark.parametrize("name", ["matrix/figure-14", "matrix/figure-2", "extensive/g1", "extensive/g3"])
+def test_every_table_of_200_random_episodes_is_shown_as_it_is(player_page, name):
+    environment = rpax.make(name)
+    played = play_randomly(environment, _COUNT, seed=2)
+    episodes = [episode for episode, _ in played]
+    recordings = record_all(environment, played)
+    check_shown(player_page, recordings, episodes, lambda episode, t: shown_states.table(environment, episode, t))
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"),
+    [("overcooked/cramped_room", shown_states.overcooked), ("overcooked_v2/cramped_room", shown_states.overcooked_v2)],
+)
+def test_a_whole_long_episode_is_shown_as_it_is(player_page, name, oracle):
+    environment = rpax.make(name)
+    ((episode, key),) = play_randomly(environment, 1, seed=3)
+    recordings = record_all(environment, [(episode, key)])
+    count = check_shown(player_page, recordings, [episode], lambda episode, t: oracle(environment, episode.states[t]))
+    assert count == 401
+
+
+def test_kitchens_show_whatever_can_lie_there(player_page):
+    """States of OvercookedV2 that random play does not come to: any item anywhere, pots at any stage."""
+    environment: Any = rpax.make("overcooked_v2/grounded_coord_simple")
+    random = np.random.default_rng(0)
+    start = jax.tree.map(np.asarray, environment.reset(jax.random.key(0)))
+    items = [0, 1, 4, 16, 64, 4 + 16, 3 * 4, 2 + 16 * 3, 1 + 2 + 4 + 16 + 64, 1 + 2 + 3 * 16]
+    holds = np.isin(start.game.grid[..., 0], (1, 5))
+    timed = np.isin(start.game.grid[..., 0], (5, 7))
+    states = []
+    for _ in range(200):
+        grid = start.game.grid.copy()
+        grid[..., 1] = np.where(holds, random.choice(items, holds.shape), 0)
+        grid[..., 2] = np.where(timed, random.integers(0, 21, holds.shape), 0)
+        agents = start.game.agents.replace(
+            dir=random.integers(0, 4, 2), inventory=random.choice(np.array(items, np.int32), 2)
+        )
+        recipe = np.int32(random.choice([12, 3 * 16, 4 + 16 + 64]))
+        states.append(start._replace(game=start.game.replace(grid=grid, agents=agents, recipe=recipe)))
+    episode = Episode(tuple(states), np.zeros((199, 2), np.int32), np.zeros((199, 2)))
+    recording = make_recording(environment, episode, (Seated("a"), Seated("b")), jax.random.key(0))
+
+    def oracle(episode: Episode, t: int) -> dict[str, Any]:
+        return shown_states.overcooked_v2(environment, episode.states[t])
+
+    check_shown(player_page, [recording], [episode], oracle)
