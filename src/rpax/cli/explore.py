@@ -69,17 +69,16 @@ class Command:
         from rpax.web.extra import check_web_extra
 
         check_web_extra()
+        book = self._book(live=True)
+        from rpax.web.explore_app import explore_app
         from rpax.web.server import listen, run_server
 
-        # Before anything that takes long.
         listening = listen(self.host, self.port)
-        from rpax.web.explore_app import explore_app
-
-        book = self._book(live=True)
-        app = explore_app(book, listening)
         try:
+            app = explore_app(book, listening)
             run_server(app, listening, what=self.title, open_browser=not self.no_browser, quiet=self.quiet)
         finally:
+            listening.socket.close()
             book.close()
         return 0
 
