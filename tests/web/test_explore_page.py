@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from rpax.web.book import Book
 
-WAIT = 60_000
+WAIT = 180_000
 #: Each environment with the algorithm that is trained on it, and the kind of its scene.
 GAMES = (("overcooked/cramped_room", "sp"), ("storm", "sp"), ("hanabi/3x3", "sp"), ("matrix/figure-2", "at-rpg"))
 
@@ -227,7 +227,7 @@ def test_curves_show_values_seeds_and_chosen_lines(small, page):
     assert page.locator(".chart path.seed").count() == 2 * 2
     page.locator(".legend button").first.click()
     assert page.locator(".chart path.seed").count() == 2
-    page.get_by_label("show").select_option("policies")
+    page.get_by_role("combobox").select_option("policies")
     expect(page.locator(".legend button").first).to_contain_text("victim, seat 0: A")
     assert page.evaluate("() => location.hash") == "#/run/0?seeds=1&curves=policies"
     page.locator("summary", has_text="Values as a table").click()

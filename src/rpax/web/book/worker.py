@@ -10,6 +10,8 @@ from typing import Any
 Steps = Iterator[None]
 #: Requests that may wait at a time.
 MOST_WAITING = 200
+#: Seconds that are waited for what is being done when all ends.
+_PATIENCE = 3.0
 
 
 class Busy(RuntimeError):
@@ -55,7 +57,8 @@ class Worker:
         self._ended = True
         self._wake.set()
         if self._thread is not None:
-            self._thread.join()
+            # What is being compiled cannot be stopped, and need not be waited for.
+            self._thread.join(_PATIENCE)
 
     def _go(self) -> None:
         with self._guard:

@@ -122,8 +122,8 @@ window.rpax = window.rpax || {};
 
     /** Write the step into the address once it stays. */
     follow(at) {
-      if (!this.spec.main) return;
       clearTimeout(this.timer);
+      if (!this.spec.main || String(at) === (this.spec.step || "0")) return;
       this.timer = setTimeout(() => {
         rpax.writtenStep = String(at);
         rpax.go({ step: String(at) }, true);
