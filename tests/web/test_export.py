@@ -52,21 +52,25 @@ def test_the_file_holds_every_document_that_the_page_asks_for(run, tmp_path):
     assert written.size == written.path.stat().st_size
     assert found["overview"]["live"] is False
     assert found["grid/0"]["done"] == 4
-    assert {what for what, _, _ in shown} == {"cross-play", "recording", "recording the others"}
+    assert {what for what, _, _ in shown} == {
+        "cross-play",
+        *(f"recording the {pick}" for pick in ("best", "median", "worst")),
+    }
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_only_the_median_is_kept_where_three_would_be_too_large(run, tmp_path, monkeypatch):
+def test_as_many_episodes_of_each_cell_are_kept_as_fit(run, tmp_path, monkeypatch):
     size = export(book(run), tmp_path / "x.html").size
     monkeypatch.setattr(exporting, "MOST_BYTES", size - 1)
     written = export(book(run), tmp_path / "y.html")
-    assert written.picks == ("median",)
-    assert documents(written.path)["overview"]["picks"] == ["median"]
+    assert written.picks == ("median", "worst")
+    assert documents(written.path)["overview"]["picks"] == ["median", "worst"]
+    assert not any(name.endswith("/best") for name in documents(written.path))
     assert written.size < size
     monkeypatch.setattr(exporting, "MOST_BYTES", 1000)
-    with pytest.raises(rpax.InputError, match="export fewer runs"):
-        export(book(run), tmp_path / "z.html")
-    assert not (tmp_path / "z.html").exists()
+    written = export(book(run), tmp_path / "z.html")
+    assert written.picks == ("median",)
+    assert written.recordings == 4
 
 
 def test_the_policy_allows_what_is_inside_and_nothing_else(run, tmp_path):

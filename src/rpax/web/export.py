@@ -16,10 +16,10 @@ from rpax.errors import InputError
 from rpax.web.book import PICKS, Book
 from rpax.web.page_files import EXPLORE_PAGE, with_files_inside
 
-#: What a file should not be larger than; of a large grid only the median episodes fit.
+#: What a file is not larger than, unless its median episodes alone are.
 MOST_BYTES = 5_000_000
-_FIRST = "median"
-_OTHERS = tuple(pick for pick in PICKS if pick != _FIRST)
+#: What is recorded first, and then as long as it fits.
+_ORDER = ("median", "worst", "best")
 _TITLE = re.compile(r"<title>.*?</title>")
 #: Called with what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -42,7 +42,7 @@ class Exported(NamedTuple):
 
 
 def export(book: Book, path: str | os.PathLike[str], progress: Progress = lambda what, done, total: None) -> Exported:
-    """Play every grid, record an episode of every cell, or three where they fit, and write the page.
+    """Play every grid, record the median episode of every cell, the worst and best where they fit, and write the page.
 
     Args:
         book: of runs, made with ``live=False``.
@@ -50,7 +50,7 @@ def export(book: Book, path: str | os.PathLike[str], progress: Progress = lambda
         progress: called on the way.
 
     Raises:
-        InputError: the file cannot be written, or is larger than ``MOST_BYTES`` even with one episode a cell.
+        InputError: the file cannot be written.
     """
     path = pathlib.Path(path)
     _check_place(path)
@@ -59,25 +59,31 @@ def export(book: Book, path: str | os.PathLike[str], progress: Progress = lambda
     cells = [
         (n, *pair) for n, grid in enumerate(book.grids) if (found := grid.result()) for pair in sorted(found.cells)
     ]
-    documents = _documents(book, cells)
-    without = len(_page(documents, book.title))
-    documents |= _recordings(book, cells, (_FIRST,), lambda done: progress("recording", done, len(cells)))
-    picks, page = (_FIRST,), _page(documents | _told((_FIRST,), documents), book.title)
-    # The other episodes are about as large as the first ones.
-    if len(page) + len(_OTHERS) * (len(page) - without) <= MOST_BYTES:
-        others = _recordings(book, cells, _OTHERS, lambda done: progress("recording the others", done, len(cells)))
-        larger = _page(documents | others | _told(PICKS, documents), book.title)
-        if len(larger) <= MOST_BYTES:
-            picks, page = PICKS, larger
-    if len(page) > MOST_BYTES:
-        raise InputError(f"the page has {len(page)} bytes, more than {MOST_BYTES}; export fewer runs")
+    page, picks = _filled(book, cells, progress)
     _write(path, page)
     return Exported(path, len(page), len(cells) * len(picks), picks)
 
 
-def _told(picks: tuple[str, ...], documents: Mapping[str, Any]) -> dict[str, Any]:
-    """The overview, which says what the file holds of each cell."""
-    return {"overview": documents["overview"] | {"picks": list(picks)}}
+def _filled(book: Book, cells: list[tuple[int, int, int]], progress: Progress) -> tuple[bytes, tuple[str, ...]]:
+    """The page with the median episodes, and as many of the others as fit; and which these are."""
+    documents, picks = _documents(book, cells), ()
+    page = _page(documents, book.title)
+    for pick in _ORDER:
+        more = _recordings(
+            book, cells, pick, lambda done, pick=pick: progress(f"recording the {pick}", done, len(cells))
+        )
+        documents |= more
+        held = tuple(each for each in PICKS if each in (*picks, pick))
+        documents["overview"] |= {"picks": list(held)}
+        larger = _page(documents, book.title)
+        if picks and len(larger) > MOST_BYTES:
+            break
+        grown = len(larger) - len(page)
+        picks, page = held, larger
+        # The next pick's episodes take more than half as much: what cannot fit is not even played.
+        if len(page) + grown // 2 > MOST_BYTES:
+            break
+    return page, picks
 
 
 def _check_place(path: pathlib.Path) -> None:
@@ -104,13 +110,12 @@ def _documents(book: Book, cells: list[tuple[int, int, int]]) -> dict[str, Any]:
 
 
 def _recordings(
-    book: Book, cells: list[tuple[int, int, int]], picks: tuple[str, ...], progress: Callable[[int], None]
+    book: Book, cells: list[tuple[int, int, int]], pick: str, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    """The recordings of some picks of every cell."""
+    """The recordings of one pick of every cell."""
     found = {}
     for done, (number, row, column) in enumerate(cells, start=1):
-        for pick in picks:
-            found[f"recording/{number}/{row}/{column}/{pick}"] = book.recording_now(number, row, column, pick)
+        found[f"recording/{number}/{row}/{column}/{pick}"] = book.recording_now(number, row, column, pick)
         progress(done)
     return found
 

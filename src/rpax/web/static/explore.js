@@ -30,7 +30,7 @@ window.rpax = window.rpax || {};
       else query.set(name, changes[name]);
     }
     const text = query.toString().replace(/%2C/g, ",");
-    const next = `#${path || '/'}${text ? '?' + text : ''}`;
+    const next = `#${path || "/"}${text ? "?" + text : ""}`;
     if (next === location.hash) return;
     if (quietly) {
       history.replaceState(null, "", next);
@@ -46,25 +46,52 @@ window.rpax = window.rpax || {};
   ];
 
   function header(overview, route) {
-    const where = [h("a", { key: "home", href: "#/", "aria-current": route.view === "home" ? "page" : null }, "Runs")];
+    const where = [
+      h("a", { key: "home", href: "#/", "aria-current": route.view === "home" ? "page" : null }, "Runs"),
+    ];
     for (const grid of overview.grids.slice(0, 6)) {
-      where.push(h("a", { key: `grid ${grid.id}`, href: `#/grid/${grid.id}`, "aria-current": route.view === "grid" && route.id === grid.id ? "page" : null }, grid.environment));
+      where.push(
+        h(
+          "a",
+          {
+            key: `grid ${grid.id}`,
+            href: `#/grid/${grid.id}`,
+            "aria-current": route.view === "grid" && route.id === grid.id ? "page" : null,
+          },
+          grid.environment,
+        ),
+      );
     }
-    return h("header", { key: "header", class: "top" },
+    return h(
+      "header",
+      { key: "header", class: "top" },
       h("a", { key: "brand", class: "brand", href: "#/" }, "rpax"),
       h("nav", { key: "nav", "aria-label": "pages" }, where),
       h("span", { key: "state", class: "state-chip", role: "status" }, state()),
-      themeButton());
+      themeButton(),
+    );
   }
 
   function state() {
     if (rpax.data.exported) return h("span", { class: "chip plain" }, "exported");
-    return rpax.data.lost ? h("span", { class: "chip bad" }, "not connected") : h("span", { class: "chip live" }, "live");
+    return rpax.data.lost
+      ? h("span", { class: "chip bad" }, "not connected")
+      : h("span", { class: "chip live" }, "live");
   }
 
   function themeButton() {
     const dark = rpax.theme().dark;
-    return h("button", { key: "theme", type: "button", class: "theme", "aria-label": dark ? "Use light colours" : "Use dark colours", onclick: () => rpax.setTheme(dark ? "light" : "dark") }, dark ? "Light" : "Dark");
+    return h(
+      "button",
+      {
+        key: "theme",
+        type: "button",
+        class: "theme",
+        "aria-label": dark ? "Use light colours" : "Use dark colours",
+        onclick: () => rpax.setTheme(dark ? "light" : "dark"),
+      },
+      dark ? "Light" : "Dark",
+    );
   }
 
   function draw() {
@@ -72,19 +99,30 @@ window.rpax = window.rpax || {};
     const route = readRoute();
     if (!overview) {
       const told = rpax.data.lost ? "The explorer does not answer." : "Reading the runs…";
-      rpax.render(app, h("main", { key: "main", id: "main", tabindex: "-1" }, h("p", { class: "muted" }, told)));
+      rpax.render(
+        app,
+        h("main", { key: "main", id: "main", tabindex: "-1" }, h("p", { class: "muted" }, told)),
+      );
       return;
     }
     const view = rpax.views[route.view];
     const page = `${route.view} ${route.id}`;
     rpax.render(app, [
       header(overview, route),
-      h("main", { key: "main", id: "main", tabindex: "-1" },
-        h("div", { key: page, class: `view ${route.view}` }, view ? view(overview, route) : rpax.nothingHere("page"))),
+      h(
+        "main",
+        { key: "main", id: "main", tabindex: "-1" },
+        h(
+          "div",
+          { key: page, class: `view ${route.view}` },
+          view ? view(overview, route) : rpax.nothingHere("page"),
+        ),
+      ),
       h("footer", { key: "footer", class: "muted small" }, `rpax ${overview.rpax}`),
     ]);
     const heading = app.querySelector("h1");
-    document.title = heading && route.view !== "home" ? `${heading.textContent} \u2013 ${overview.title}` : overview.title;
+    document.title =
+      heading && route.view !== "home" ? `${heading.textContent} \u2013 ${overview.title}` : overview.title;
     if (shown !== null && shown !== page) {
       window.scrollTo(0, 0);
       if (heading) heading.focus({ preventScroll: true });

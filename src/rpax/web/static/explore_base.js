@@ -17,13 +17,17 @@ window.rpax = window.rpax || {};
    * @param {...*} children - descriptions, text, or lists of these; nothing for null and false.
    */
   rpax.h = function (tag, props, ...children) {
-    const kept = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+    const kept = children
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined && child !== false);
     return { tag, props: props || {}, children: kept };
   };
 
   /** Make the children of an element what is described. */
   rpax.render = function (parent, children) {
-    const wanted = [children].flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+    const wanted = [children]
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined && child !== false);
     const keyed = new Map();
     const free = new Map();
     for (const node of parent.childNodes) {
@@ -60,7 +64,10 @@ window.rpax = window.rpax || {};
 
   function create(made, parent) {
     const inside = parent.namespaceURI === SVG && parent.tagName.toLowerCase() !== "foreignobject";
-    const node = made.tag === "svg" || inside ? document.createElementNS(SVG, made.tag) : document.createElement(made.tag);
+    const node =
+      made.tag === "svg" || inside
+        ? document.createElementNS(SVG, made.tag)
+        : document.createElement(made.tag);
     node.rpaxMade = { tag: made.tag, props: {} };
     return node;
   }
@@ -72,7 +79,8 @@ window.rpax = window.rpax || {};
     node.rpaxMade = made;
     if (!after.island) rpax.render(node, made.children);
     // After the children: the value of a select is one of its options.
-    for (const name of Object.keys(after)) if (before[name] !== after[name]) set(node, name, after[name], before[name]);
+    for (const name of Object.keys(after))
+      if (before[name] !== after[name]) set(node, name, after[name], before[name]);
     if (after.island) {
       if (!node.rpaxIsland) node.rpaxIsland = new after.island(node);
       node.rpaxIsland.update(after.spec);
@@ -84,13 +92,15 @@ window.rpax = window.rpax || {};
     if (name === "key" || name === "island" || name === "spec") return;
     if (name.startsWith("on")) node[name] = value;
     else if (name === "style") {
-      for (const part of Object.keys(before || {})) if (!value || !(part in value)) node.style.removeProperty(part);
+      for (const part of Object.keys(before || {}))
+        if (!value || !(part in value)) node.style.removeProperty(part);
       for (const part of Object.keys(value || {})) node.style.setProperty(part, value[part]);
     } else if (PROPERTIES.has(name)) {
       if (value === null) node.removeAttribute(name.toLowerCase());
       else if (node[name] !== value) node[name] = value;
     } else if (value === null || value === undefined || value === false) node.removeAttribute(name);
-    else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value === true ? "" : String(value));
+    else if (node.getAttribute(name) !== String(value))
+      node.setAttribute(name, value === true ? "" : String(value));
   }
 
   function remove(node) {
@@ -108,12 +118,17 @@ window.rpax = window.rpax || {};
     if (value === null || value === undefined || !isFinite(value)) return "–";
     const size = Math.abs(value);
     const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-    return value.toFixed(digits).replace("-", "\u2212").replace(/^\u2212(0(\.0+)?)$/, "$1");
+    return value
+      .toFixed(digits)
+      .replace("-", "\u2212")
+      .replace(/^\u2212(0(\.0+)?)$/, "$1");
   };
 
   /** A number of steps or updates, with thin spaces between thousands. */
   rpax.count = function (value) {
-    return value === null || value === undefined ? "–" : String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
+    return value === null || value === undefined
+      ? "–"
+      : String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
   };
 
   /** `1.65 [1.50, 1.80]`, without an interval that is not known. */
@@ -151,10 +166,15 @@ window.rpax = window.rpax || {};
       options.map(([value, text]) =>
         h(
           "button",
-          { key: value, type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value) },
-          text
-        )
-      )
+          {
+            key: value,
+            type: "button",
+            "aria-pressed": String(value === chosen),
+            onclick: () => choose(value),
+          },
+          text,
+        ),
+      ),
     );
   };
 })(window.rpax);

@@ -4,24 +4,51 @@ window.rpax = window.rpax || {};
   "use strict";
 
   const h = rpax.h;
-  const PICKS = [["best", "Best"], ["median", "Median"], ["worst", "Worst"]];
+  const PICKS = [
+    ["best", "Best"],
+    ["median", "Median"],
+    ["worst", "Worst"],
+  ];
 
   rpax.cellPanel = function (line, grid, asked) {
     if (!asked.cell) {
-      return h("p", { key: "hint", class: "hint muted" }, "Choose a cell: click it, or go there with the arrow keys and press Enter. Shift shows it beside the chosen one.");
+      return h(
+        "p",
+        { key: "hint", class: "hint muted" },
+        "Choose a cell: click it, or go there with the arrow keys and press Enter. Shift shows it beside the chosen one.",
+      );
     }
     const same = JSON.stringify(asked.cell) === JSON.stringify(asked.other);
     const other = same ? null : asked.other;
     return [
-      h("div", { key: "tools", class: "tools" },
-        rpax.choice("which episode", PICKS.filter(([pick]) => rpax.data.overview.picks.includes(pick)), asked.pick, (pick) => rpax.go({ pick, step: null })),
+      h(
+        "div",
+        { key: "tools", class: "tools" },
+        rpax.choice(
+          "which episode",
+          PICKS.filter(([pick]) => rpax.data.overview.picks.includes(pick)),
+          asked.pick,
+          (pick) => rpax.go({ pick, step: null }),
+        ),
         other
           ? h("button", { type: "button", onclick: () => rpax.go({ with: null }) }, "End comparison")
-          : h("button", { type: "button", "aria-pressed": String(asked.comparing), onclick: () => compare(asked) }, asked.comparing ? "Choose the other cell…" : "Compare"),
-        h("button", { type: "button", onclick: () => rpax.go({ row: null, column: null, with: null, step: null }) }, "Close")),
-      h("div", { key: "cells", class: other ? "pair" : "" },
+          : h(
+              "button",
+              { type: "button", "aria-pressed": String(asked.comparing), onclick: () => compare(asked) },
+              asked.comparing ? "Choose the other cell…" : "Compare",
+            ),
+        h(
+          "button",
+          { type: "button", onclick: () => rpax.go({ row: null, column: null, with: null, step: null }) },
+          "Close",
+        ),
+      ),
+      h(
+        "div",
+        { key: "cells", class: other ? "pair" : "" },
         one(line, grid, asked, asked.cell, true),
-        other ? one(line, grid, asked, other, false) : null),
+        other ? one(line, grid, asked, other, false) : null,
+      ),
     ];
   };
 
@@ -36,19 +63,41 @@ window.rpax = window.rpax || {};
     const played = grid.values.both.mean[row][column] !== null;
     const path = `recording/${line.id}/${row}/${column}/${asked.pick}`;
     return h(
-      "article", { key: main ? "main" : "other", class: main ? "one" : "one other", "aria-label": `${agents[0].short} with ${agents[1].short}` },
+      "article",
+      {
+        key: main ? "main" : "other",
+        class: main ? "one" : "one other",
+        "aria-label": `${agents[0].short} with ${agents[1].short}`,
+      },
       h("h2", { key: "title" }, seated(agents[0], 0), " with ", seated(agents[1], 1)),
       played
-        ? rpax.recordingPanel({ key: path, path, mark: agents.map((agent) => agent.name), label: `${agents[0].short} with ${agents[1].short}, ${asked.pick} episode`, step: main ? asked.step : null, main })
+        ? rpax.recordingPanel({
+            key: path,
+            path,
+            mark: agents.map((agent) => agent.name),
+            label: `${agents[0].short} with ${agents[1].short}, ${asked.pick} episode`,
+            step: main ? asked.step : null,
+            main,
+          })
         : h("p", { key: "state", class: "muted" }, "This pair has not played yet, or cannot."),
       found && found.why.length
-        ? h("div", { key: "why", class: "why" }, h("h3", null, "What the numbers say"), h("ul", null, found.why.map((sentence) => h("li", { key: sentence }, sentence))))
+        ? h(
+            "div",
+            { key: "why", class: "why" },
+            h("h3", null, "What the numbers say"),
+            h(
+              "ul",
+              null,
+              found.why.map((sentence) => h("li", { key: sentence }, sentence)),
+            ),
+          )
         : null,
-      h("p", { key: "runs", class: "muted small" }, "Runs: ", runs(agents))
+      h("p", { key: "runs", class: "muted small" }, "Runs: ", runs(agents)),
     );
   }
 
-  const seated = (agent, seat) => h("span", { key: seat, class: `seat${seat}`, title: agent.name }, agent.short);
+  const seated = (agent, seat) =>
+    h("span", { key: seat, class: `seat${seat}`, title: agent.name }, agent.short);
 
   function runs(agents) {
     const names = [...new Set(agents.map((agent) => agent.run))];
@@ -68,11 +117,22 @@ window.rpax = window.rpax || {};
     const { found, error } = rpax.data.want(about.path, about.mark || 0);
     const document = found && (about.whole ? found : found.recording);
     if (!document) {
-      return h("p", { key: "recording", class: error ? "warn state" : "muted state", role: "status" }, error || "Episodes are being played…");
+      return h(
+        "p",
+        { key: "recording", class: error ? "warn state" : "muted state", role: "status" },
+        error || "Episodes are being played…",
+      );
     }
-    return h("div", { key: "recording " + about.path, class: "recording" },
+    return h(
+      "div",
+      { key: "recording " + about.path, class: "recording" },
       about.whole ? null : strip(found),
-      h("div", { key: "player", island: Playing, spec: { document, step: about.step, label: about.label, main: about.main } }));
+      h("div", {
+        key: "player",
+        island: Playing,
+        spec: { document, step: about.step, label: about.label, main: about.main },
+      }),
+    );
   };
 
   /** The mean returns of all candidates, the one that is shown marked. */
@@ -80,11 +140,25 @@ window.rpax = window.rpax || {};
     const { values, place, pick } = found;
     const [low, high] = [values[0], values[values.length - 1]];
     const x = (value) => 4 + (high > low ? ((value - low) / (high - low)) * 152 : 76);
-    return h("p", { key: "strip", class: "strip muted small" },
+    return h(
+      "p",
+      { key: "strip", class: "strip muted small" },
       `The ${pick} of ${values.length} episodes, mean return ${rpax.short(values[place])} `,
-      h("svg", { width: 160, height: 14, viewBox: "0 0 160 14", "aria-hidden": "true" },
-        values.map((value, at) => h("circle", { key: at, class: at === place ? "own" : "", cx: x(value).toFixed(1), cy: 7, r: at === place ? 4.5 : 3 }))),
-      ` ${rpax.short(low)} to ${rpax.short(high)}`);
+      h(
+        "svg",
+        { width: 160, height: 14, viewBox: "0 0 160 14", "aria-hidden": "true" },
+        values.map((value, at) =>
+          h("circle", {
+            key: at,
+            class: at === place ? "own" : "",
+            cx: x(value).toFixed(1),
+            cy: 7,
+            r: at === place ? 4.5 : 3,
+          }),
+        ),
+      ),
+      ` ${rpax.short(low)} to ${rpax.short(high)}`,
+    );
   }
 
   const playing = { main: null, other: null };
@@ -100,7 +174,13 @@ window.rpax = window.rpax || {};
       const changed = !this.spec || this.spec.document !== spec.document;
       this.spec = spec;
       if (changed) this.open(spec);
-      else if (this.player && spec.main && spec.step !== undefined && spec.step !== null && spec.step !== rpax.writtenStep) {
+      else if (
+        this.player &&
+        spec.main &&
+        spec.step !== undefined &&
+        spec.step !== null &&
+        spec.step !== rpax.writtenStep
+      ) {
         this.player.show(Number(spec.step));
       }
     }
@@ -112,7 +192,11 @@ window.rpax = window.rpax || {};
         if (this.spec !== spec && this.spec.document !== spec.document) return;
         if (!this.node.isConnected) return;
         const step = Math.max(0, Math.min(recording.length, Number(spec.step) || 0));
-        this.player = new rpax.Player(this.node, recording, { step, label: spec.label, onStep: (at) => this.follow(at) });
+        this.player = new rpax.Player(this.node, recording, {
+          step,
+          label: spec.label,
+          onStep: (at) => this.follow(at),
+        });
         playing[spec.main ? "main" : "other"] = this.player;
         if (playing.main && playing.other) rpax.linkPlayers(playing.main, playing.other);
       } catch (error) {

@@ -71,7 +71,8 @@ window.rpax = window.rpax || {};
    */
   async function get(path) {
     if (data.exported) {
-      if (!(path in embedded)) throw new Error("this file does not hold it; open the explorer itself for more");
+      if (!(path in embedded))
+        throw new Error("this file does not hold it; open the explorer itself for more");
       return embedded[path];
     }
     const entry = known.get(path) || {};
@@ -102,10 +103,12 @@ window.rpax = window.rpax || {};
     if (entry.mark !== mark && !entry.asked) {
       entry.asked = true;
       entry.mark = mark;
-      get(path).then(
-        (found) => Object.assign(known.get(path), { found, error: null, asked: false }),
-        (error) => Object.assign(known.get(path), { error: error.message, asked: false })
-      ).then(tell);
+      get(path)
+        .then(
+          (found) => Object.assign(known.get(path), { found, error: null, asked: false }),
+          (error) => Object.assign(known.get(path), { error: error.message, asked: false }),
+        )
+        .then(tell);
     }
     return { found: entry.found, error: entry.error };
   }
