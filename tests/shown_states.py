@@ -1,13 +1,14 @@
 """What a page must show of a state, told from the environments' own fields and independently of rpax.recordings."""
 
+import functools
 from typing import Any
 
+import jax
 import numpy as np
 from jaxmarl.environments.overcooked.common import OBJECT_TO_INDEX
 from jaxmarl.environments.overcooked.overcooked import POT_EMPTY_STATUS, POT_FULL_STATUS, POT_READY_STATUS
 from jaxmarl.environments.overcooked_v2.common import DynamicObject, StaticObject
 
-from rpax.environments.storm.grid import COIN_CELLS, SIZE, beam_cells
 from rpax.reports.replay import Episode
 
 _NAMES = {number: name for name, number in OBJECT_TO_INDEX.items()}
@@ -18,11 +19,13 @@ _SOUP = {"ingredients": [0, 0, 0], "plated": True, "cooked": True}
 _CARRIED = {"empty": _NOTHING, "wall": _NOTHING, "onion": _ONION, "plate": _PLATE, "dish": _SOUP}
 #: How long soups cook in both versions.
 _COOK_TIME = 20
+#: STORM's grid, and where its coins lie.
+_SIZE, _COINS = 5, [[1, 1], [1, 3], [3, 1], [3, 3]]
 
 
 def overcooked(environment: Any, state: Any) -> dict[str, Any]:
     """From JaxMARL's own state."""
-    game = environment.unpack(state)
+    game = _unpacking(environment)(state)
     padding = (np.asarray(game.maze_map).shape[0] - environment.game.height) // 2
     grid = np.asarray(game.maze_map)[padding : padding + environment.game.height]
     grid = grid[:, padding : padding + environment.game.width]
@@ -37,6 +40,11 @@ def overcooked(environment: Any, state: Any) -> dict[str, Any]:
     ]
     tiles = [[_tile(_NAMES[int(kind)], int(status)) for kind, _, status in line] for line in grid]
     return {"cookTime": POT_FULL_STATUS, "tiles": tiles, "cooks": cooks}
+
+
+@functools.cache
+def _unpacking(environment: Any) -> Any:
+    return jax.jit(environment.unpack)
 
 
 def _tile(name: str, status: int) -> dict[str, Any]:
@@ -93,7 +101,7 @@ def _tile_v2(cell: list[int], recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def storm(environment: Any, state: Any) -> dict[str, Any]:
-    """From the state's own fields; where beams reach is the game's own function."""
+    """From the state's own fields. A beam reaches two cells ahead, and those to the left and right of the first."""
     position, inventory = np.asarray(state.position).tolist(), np.asarray(state.inventory).tolist()
     agents = [
         {
@@ -106,18 +114,21 @@ def storm(environment: Any, state: Any) -> dict[str, Any]:
     ]
     coins = [
         {"cell": cell, "colour": "blue" if blue else "red"}
-        for cell, blue, lies in zip(COIN_CELLS.tolist(), state.blue, state.coin, strict=True)
+        for cell, blue, lies in zip(_COINS, state.blue, state.coin, strict=True)
         if lies
     ]
-    lit = {
-        (x, y)
+    # Complex numbers: seen with y down, facing 0 looks along i, and each turn to the left is one by −i.
+    reached = [
+        complex(*position[seat]) + 1j * (-1j) ** int(state.facing[seat]) * far
         for seat in (0, 1)
-        for x, y in np.asarray(beam_cells(state))[seat].tolist()
-        if state.beam[seat] and 0 <= x < SIZE and 0 <= y < SIZE
-    }
+        for far in (1, 2, 1 + 1j, 1 - 1j)
+        if state.beam[seat]
+    ]
+    cells = {(round(cell.real), round(cell.imag)) for cell in reached}
+    lit = {(x, y) for x, y in cells if 0 <= x < _SIZE and 0 <= y < _SIZE}
     lit -= {tuple(cell) for cell in position} | {tuple(coin["cell"]) for coin in coins}
     return {
-        "size": 5,
+        "size": _SIZE,
         "freeze": environment.rules.freeze,
         "marked": [0, 0] if environment.rules.sabotage else None,
         "agents": agents,

@@ -1,10 +1,12 @@
 """A real browser for the tests of pages, where there is one, and a page that notices every mistake."""
 
 import contextlib
+import functools
 import http.server
 import pathlib
 import shutil
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +40,17 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def until(page: Any, holds: str, seconds: float = 30.0) -> None:
+    """Wait until an expression is true in a page.
+
+    Playwright's own ``wait_for_function`` evaluates text in the page, which the policy of pages forbids.
+    """
+    end = time.monotonic() + seconds
+    while not page.evaluate(holds):
+        assert time.monotonic() < end, f"still not: {holds}"
+        page.wait_for_timeout(20)
+
+
 class Watch:
     """What a page must not do: write errors, raise exceptions, ask other computers for anything."""
 
@@ -63,11 +76,12 @@ class Watch:
 def page(browser: Any) -> Iterator[Any]:
     """A page; the test fails if it writes errors, raises exceptions, or asks for anything elsewhere.
 
-    ``page.watch.expected`` takes parts of messages that are meant to come.
+    ``page.watch.expected`` takes parts of messages that are meant to come; ``page.until`` waits for an expression.
     """
     context = browser.new_context(viewport={"width": 1000, "height": 900}, color_scheme="light")
     opened = context.new_page()
     opened.watch = Watch(opened)
+    opened.until = functools.partial(until, opened)
     yield opened
     problems = opened.watch.problems
     context.close()
@@ -124,5 +138,5 @@ def player_url() -> Iterator[str]:
 def player_page(page: Any, player_url: str) -> Any:
     """The page with the player's files, opened."""
     page.goto(player_url)
-    page.wait_for_function("Boolean(window.rpax && window.rpax.showRecording)")
+    until(page, "Boolean(window.rpax && window.rpax.showRecording)")
     return page

@@ -1,5 +1,6 @@
 """A session as a machine: texts and invented times in, messages out."""
 
+import functools
 import json
 import pathlib
 from typing import Any
@@ -17,7 +18,7 @@ from rpax.recordings.recording import Recording
 from rpax.runs.agent import Agent
 from rpax.web import messages
 from rpax.web.game import Programs
-from rpax.web.host import Host, Rules, _letters, idle_action, waits_for_people
+from rpax.web.host import Host, Rules, _letters, idle_action, usual_rate
 from rpax.web.messages import Act, Excessive, Pause, Refused, Start, parse_message
 from rpax.web.session import COUNTDOWN, FORCED, RESUME, Session
 
@@ -30,9 +31,16 @@ def uniform(environment: Environment) -> Agent:
     return find_agent("uniform", environment)
 
 
+@functools.cache
+def ring_programs(horizon: int) -> Programs:
+    """Compiled once for all tests."""
+    return Programs(Ring(horizon=horizon))
+
+
 def host_of(environment: Environment, out: pathlib.Path, agent: Any = None, **rules: Any) -> Host:
     found = find_agent(agent, environment, None) if agent is not None else uniform(environment)
-    return Host(Programs(environment), [("run:0:base_0", found)], Rules(**{"seed": 3, **rules}), out)
+    programs = ring_programs(environment.horizon) if isinstance(environment, Ring) else Programs(environment)
+    return Host(programs, [("run:0:base_0", found)], Rules(**{"seed": 3, **rules}), out)
 
 
 def text(kind: str, **fields: Any) -> str:
@@ -47,7 +55,8 @@ class Page:
         self.session = Session(host, self.now)
 
     def send(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
-        return list(self.session.receive(text(kind, **fields), self.now))
+        number = {"number": 7} if kind == "act" else {}
+        return list(self.session.receive(text(kind, **fields, **number), self.now))
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         """What comes meanwhile, if the session is called when it asks for it."""
@@ -84,6 +93,7 @@ def test_a_key_makes_a_step_at_once(ring: Page) -> None:
     ring.wait(COUNTDOWN + 0.5 * WINDOW)
     (frame,) = ring.send("act", action=2, step=0)
     assert (frame["step"], frame["actions"][0]) == (1, 2)
+    assert frame["answers"] == 7
     assert ring.send("act", action=0, step=1) == [], "the window had its step"
     (frame,) = ring.wait(0.51 * WINDOW)
     assert (frame["step"], frame["actions"][0]) == (2, 0), "it comes at the beginning of the next one"
@@ -198,11 +208,10 @@ def test_advice_is_what_the_adviser_would_do(tmp_path: pathlib.Path) -> None:
 
 
 def test_blind_partners_have_letters_and_recordings_their_names(tmp_path: pathlib.Path) -> None:
-    environment = Ring(horizon=2)
-    orders = set()
+    environment, orders = Ring(horizon=2), set()
     for number in range(20):
         partners = [(f"run:0:base_{n}", uniform(environment)) for n in range(3)]
-        host = Host(Programs(environment), partners, Rules(blind=True, partner=2), tmp_path / str(number))
+        host = Host(ring_programs(2), partners, Rules(blind=True, partner=2), tmp_path / str(number))
         page = Page(host)
         welcome = page.session.welcome()
         assert [partner["name"] for partner in welcome["partners"]] == ["A", "B", "C"]
@@ -296,8 +305,8 @@ NONSENSE = [
     '{"type": "start", "partner": ' + "9" * 1500 + ', "seat": 0}',
     '{"type": "start", "partner": "../x", "seat": 0}',
     '{"type": "start", "type": "start", "partner": 0, "seat": 0}',
-    '{"type": "act", "action": NaN, "step": 0}',
-    '{"type": "act", "action": null, "step": 0}',
+    '{"type": "act", "action": NaN, "step": 0, "number": 0}',
+    '{"type": "act", "action": null, "step": 0, "number": 0}',
     '{"type": "pause", "paused": 1}',
     '{"type": "__class__"}',
     '{"type": ["act"]}',
@@ -345,7 +354,7 @@ def test_as_many_messages_as_are_allowed_may_go_on_for_ever(ring: Page) -> None:
 
 def test_messages_are_what_they_say() -> None:
     assert parse_message(text("start", partner=1, seat=0)) == Start(1, 0)
-    assert parse_message(text("act", action=3, step=7)) == Act(3, 7)
+    assert parse_message(text("act", action=3, step=7, number=1)) == Act(3, 7, 1)
     assert parse_message(text("pause", paused=False)) == Pause(False)
     with pytest.raises(Refused, match="the message lacks 'step'"):
         parse_message(text("act", action=3))
@@ -355,7 +364,7 @@ def test_rules_that_are_none_are_told_in_a_line(tmp_path: pathlib.Path) -> None:
     ring, matrix = Ring(), rpax.make("matrix/figure-2")
     wrong: list[tuple[Environment, dict[str, Any], str]] = [
         (ring, {"label": ""}, "label '' is not allowed; give 1 to 60 printable characters"),
-        (ring, {"label": "a" * 61}, r"label 'a+… is not allowed"),
+        (ring, {"label": "a" * 61}, r"label .a+… is not allowed"),
         (ring, {"label": "a\nb"}, "is not allowed"),
         (ring, {"seat": 2}, "seat 2 is not allowed; give 0 or 1"),
         (ring, {"rate": 21.0}, "rate 21 is not allowed; give 0.5 to 20 steps a second, or 0 to wait"),
@@ -367,20 +376,24 @@ def test_rules_that_are_none_are_told_in_a_line(tmp_path: pathlib.Path) -> None:
     for environment, rules, told in wrong:
         with pytest.raises(InputError, match=told):
             host_of(environment, tmp_path, **rules)
+    rows = find_agent([0.5, 0.5], matrix, (0,))
     with pytest.raises(InputError, match="seat 0 is not free: agent 'agent' plays seat 0 only; take the other one"):
-        host_of(matrix, tmp_path, agent=[0.5, 0.5], rate=0.0)
+        Host(Programs(matrix), [("rows", rows)], Rules(rate=0.0), tmp_path)
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(InputError, match=r"recordings cannot be written to .*; give another --out"):
         host_of(ring, file / "plays")
 
 
-def test_which_games_wait_for_people() -> None:
-    assert {name: waits_for_people(rpax.make(name)) for name in ("storm", "hanabi/3x3", "extensive/g1")} == {
-        "storm": False,
-        "hanabi/3x3": True,
-        "extensive/g1": True,
+def test_how_fast_games_are() -> None:
+    rates = {
+        "storm": 2.0,
+        "hanabi/3x3": 0.0,
+        "extensive/g1": 0.0,
+        "matrix/figure-2": 0.0,
     }
-    assert not waits_for_people(Ring())
+    assert {name: usual_rate(rpax.make(name)) for name in rates} == rates
+    assert usual_rate(rpax.make("storm", horizon=400)) == 10
+    assert usual_rate(Ring(horizon=3)) == 0.5
     assert idle_action(Ring().spaces[0]) == STAY
     assert idle_action(rpax.SeatSpace((1,), 3)) is None

@@ -12,7 +12,9 @@ from rpax.errors import InputError
 from rpax.runs.config import parse_options
 
 if TYPE_CHECKING:
+    from rpax.environments.protocol import Environment
     from rpax.evaluation.cross_play_result import CrossPlay
+    from rpax.runs.played import Played
 
 #: Of so many agents every cell is printed too.
 _MOST_SHOWN = 8
@@ -33,6 +35,7 @@ class Command:
       rpax cross-play runs/ad-rpg runs/sp --out results/cross-play
       rpax cross-play 'SP .01=runs/a' 'SP .05=runs/b' --greedy
       rpax cross-play runs/sp scripted:onion-carrier --episodes 200 --json
+      rpax cross-play runs/sp --played runs/sp/plays
     """
 
     runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[LABEL=]RUN")]
@@ -54,6 +57,8 @@ class Command:
         tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="(may be repeated)"),
     ] = ()
     """Set an option of --environment, for example --option horizon=100."""
+    played: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Add what people got who played with agents: recordings of `rpax play`, each simulated again."""
     out: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of cells and results (default: runs/<time>-cross-play)."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -74,6 +79,7 @@ class Command:
         from rpax.runs.cross_play import cross_play
 
         game = None if self.environment is None else make(self.environment, **parse_options(self.option))
+        played = None if self.played is None else self._read_played(game)
         with no_empty_folders(out), progress_bar("cross-play", quiet=self.quiet) as show:
             result = cross_play(
                 self.runs,
@@ -87,15 +93,29 @@ class Command:
             )
         written = write_cross_play(result, out)
         if self.json:
-            print_json(result.to_dict())
+            print_json(result.to_dict() | ({} if played is None else {"played": played.to_dict()}))
         else:
-            print_cross_play(result)
+            print_cross_play(result, played)
         say("written: " + ", ".join(map(str, written)), quiet=self.quiet)
         return 0
 
+    def _read_played(self, game: "Environment | None") -> "Played":
+        """What people got; what does not count is told on stderr."""
+        from rpax.runs.played import read_played
+        from rpax.runs.roster import labelled, run_behind, shared_environment
 
-def print_cross_play(result: "CrossPlay") -> None:
-    """The table of metrics, and where there are few agents, every cell."""
+        if game is None:
+            runs = [run for _, source in labelled(self.runs) if (run := run_behind(source)) is not None]
+            game = shared_environment(runs)
+        assert self.played is not None, "it is read where it is given"
+        played = read_played(self.played, game)
+        for file, why in played.left_out:
+            say(f"left out: {file} {why}")
+        return played
+
+
+def print_cross_play(result: "CrossPlay", played: "Played | None" = None) -> None:
+    """The table of metrics, where there are few agents every cell, and what people got."""
     from rich.console import Console
     from rich.table import Table
 
@@ -107,6 +127,10 @@ def print_cross_play(result: "CrossPlay") -> None:
     tables = {f"{result.environment}: {result.about}": metric_table(result)}
     if len(result.names) <= _MOST_SHOWN:
         tables["mean return of seat 0 (rows)"] = cell_table(result, 0)
+    if played is not None:
+        from rpax.runs.played import played_table
+
+        tables["people with agents"] = played_table(played)
     for title, (head, lines) in tables.items():
         table = Table(title=title, title_justify="left")
         for name in head:

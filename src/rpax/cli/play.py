@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Command:
     """Play with a run's agents in the browser: a person takes a seat, an agent the other one.
 
-    Overcooked, STORM and other games with time make ten steps a second; matrix games, extensive-form games and Hanabi
-    wait for the person. All keys are on the page, which also works by touch. Every episode that is played to its end is
-    a recording in --out, which `rpax explore` shows and `rpax cross-play --played` counts; beside the episode it holds
-    who played: the agent's name and --label, nothing else.
+    Overcooked makes ten steps a second, STORM and other short games so many that an episode lasts ten seconds; matrix
+    games, extensive-form games and Hanabi wait for the person; --rate changes that. All keys are on the page, which
+    also works by touch. Every episode that is played to its end is a recording in --out, which `rpax explore` shows and
+    `rpax cross-play --played` counts; beside the episode it holds who played: the agent's name and --label, nothing
+    else.
 
     The page is there for this computer only. With --host it is for others too, and its address then ends in a token
     that they need.
@@ -52,9 +53,7 @@ class Command:
     """Call partners A, B, … in an order drawn now; only the recordings say who they were."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: no end)")] = None
     """End after so many episodes."""
-    rate: Annotated[
-        float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: 10, 0 in games of turns)")
-    ] = None
+    rate: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: see above)")] = None
     """Steps a second; 0 waits for the person."""
     advice: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: nobody)")] = None
     """Show what this agent would do in the person's place."""
@@ -94,7 +93,8 @@ class Command:
             all_played=lambda: stop_server(app),
         )
         run_server(app, listening, what="play", open_browser=not self.no_browser, quiet=self.quiet)
-        say(f"{host.played} episodes played; recordings are in {host.out}", quiet=self.quiet)
+        episodes = f"{host.played} episode{'' if host.played == 1 else 's'}"
+        say(f"{episodes} played; recordings are in {host.out}", quiet=self.quiet)
         return 0
 
     def _make_host(self) -> "Host":
@@ -104,7 +104,7 @@ class Command:
         from rpax.runs.compilation_cache import use_compilation_cache
         from rpax.runs.session import make_environment
         from rpax.web.game import Programs
-        from rpax.web.host import RATE, Host, Rules, waits_for_people
+        from rpax.web.host import Host, Rules, usual_rate
         from rpax.web.partners import partners_of
 
         use_compilation_cache()
@@ -118,7 +118,7 @@ class Command:
         rules = Rules(
             label=self.label,
             seat=free if self.seat is None else self.seat,
-            rate=(0.0 if waits_for_people(environment) else RATE) if self.rate is None else self.rate,
+            rate=usual_rate(environment) if self.rate is None else self.rate,
             blind=self.blind,
             episodes=self.episodes,
             seed=self.seed,

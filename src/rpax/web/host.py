@@ -22,8 +22,9 @@ from rpax.runs.writing import Unwritable
 from rpax.web.game import Game, Programs, Sitter, fresh_key
 from rpax.web.partners import short_names
 
-#: Steps in a second unless asked otherwise, and what may be asked for beside 0.
-RATE, RATES = 10.0, (0.5, 20.0)
+#: Steps in a second unless asked otherwise, in how many seconds an episode may end then, and what may be asked for
+#: beside 0.
+RATE, SHORTEST, RATES = 10.0, 10.0, (0.5, 20.0)
 #: Characters of a person's label.
 MOST_LABEL = 60
 #: Episodes that could not be written are kept for another try.
@@ -213,10 +214,16 @@ def idle_action(space: SeatSpace) -> int | None:
     return next((names.index(name) for name in _IDLE if name in names), None)
 
 
-def waits_for_people(environment: Environment) -> bool:
-    """Whether a game is played turn by turn unless asked otherwise: who waits would lose nothing, or cannot wait."""
+def usual_rate(environment: Environment) -> float:
+    """How many steps a second are made unless asked otherwise, 0 where the game waits for the person.
+
+    Games of turns wait, and those without an action for who does nothing. Others make ten steps a second, fewer where
+    an episode would be over within ten seconds.
+    """
     by_turns = isinstance(environment, TabularGame | Hanabi)
-    return by_turns or any(idle_action(space) is None for space in environment.spaces)
+    if by_turns or any(idle_action(space) is None for space in environment.spaces):
+        return 0.0
+    return max(min(RATE, environment.horizon / SHORTEST), RATES[0])
 
 
 def _letters(number: int) -> str:

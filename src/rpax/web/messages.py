@@ -27,10 +27,12 @@ class Act(NamedTuple):
     Attributes:
         action: what.
         step: after how many steps of the episode this was decided.
+        number: of this message; the frame that answers it has the same.
     """
 
     action: int
     step: int
+    number: int
 
 
 class Pause(NamedTuple):
@@ -53,7 +55,7 @@ class Excessive(Exception):
 
 _KINDS: dict[str, tuple[Any, dict[str, type]]] = {
     "start": (Start, {"partner": int, "seat": int}),
-    "act": (Act, {"action": int, "step": int}),
+    "act": (Act, {"action": int, "step": int, "number": int}),
     "pause": (Pause, {"paused": bool}),
 }
 

@@ -13,11 +13,20 @@ import fastapi
 
 from rpax.web.host import Host
 from rpax.web.messages import Excessive
+from rpax.web.player_files import SCRIPTS
 from rpax.web.server import add_static, make_app
 from rpax.web.session import Message, Session
 
 PAGE = "play.html"
-FILES = ("theme.js", "page.css", "play.css", "play.js")
+FILES = (
+    "theme.css",
+    "play.css",
+    *(name for name in SCRIPTS if name not in ("recording.js", "player.js")),
+    "play_parts.js",
+    "play_keys.js",
+    "play_hanabi.js",
+    "play.js",
+)
 #: Pages that are connected at a time.
 MOST_PAGES = 8
 #: Seconds that a page may take to receive what it is sent.

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from rpax.cli.output import say
 from rpax.environments.jaxmarl.hanabi import Hanabi
@@ -45,7 +46,7 @@ class Session:
         self._host, self._allowance = host, Allowance(now)
         self._game: Game | None = None
         self._partner, self._seat = host.first, host.rules.seat
-        self._windows: Windows | None = None
+        self._windows: Windows[Act] | None = None
         self._forced: float | None = None
         self._since = now
         self._paused = self._ended = False
@@ -101,7 +102,7 @@ class Session:
             elif self._windows is not None:
                 yield from self._play_windows(now)
             elif self._forced is not None and now >= self._forced and self._game is not None:
-                yield from self._step(int(np.argmax(self._game.legal(self._seat))), now)
+                yield from self._step(None, now)
         except InputError as error:
             yield self._broken(error)
 
@@ -176,29 +177,31 @@ class Session:
         if not 0 <= message.action < len(legal):
             raise Refused(f"action {shown(message.action)} is none; give a number from 0 to {len(legal) - 1}")
         if self._windows is not None:
-            self._windows.press(message.action)
+            self._windows.press(message)
             yield from self._play_windows(now)
         elif message.step == game.length and legal[message.action]:
-            yield from self._step(message.action, now)
+            yield from self._step(message, now)
 
     def _play_windows(self, now: float) -> Iterator[Message]:
         while self._windows is not None and (step := self._windows.poll(now)) is not None:
             yield from self._step(step[0], now)
 
-    def _step(self, action: int | None, now: float) -> Iterator[Message]:
+    def _step(self, act: Act | None, now: float) -> Iterator[Message]:
         game = self._game
         assert game is not None, "only games make steps"
         legal = game.legal(self._seat)
-        if action is None or not legal[action]:
-            idle = idle_action(game.environment.spaces[self._seat])
-            action = int(np.argmax(legal)) if idle is None or not legal[idle] else idle
-        game.step({self._seat: action})
+        game.step({self._seat: self._idle(legal) if act is None or not legal[act.action] else act.action})
         if game.over:
             self._windows = self._forced = None
             self._ended = True
         elif self._windows is None:
             self._wait_for_forced(now)
-        yield self._frame(game)
+        yield self._frame(game) | {"answers": None if act is None else act.number}
+
+    def _idle(self, legal: Bool[np.ndarray, " actions"]) -> int:
+        """What somebody does who does nothing."""
+        idle = idle_action(self._host.environment.spaces[self._seat])
+        return int(np.argmax(legal)) if idle is None or not legal[idle] else idle
 
     def _frame(self, game: Game) -> Message:
         chances = game.chances(self._seat)
@@ -220,6 +223,7 @@ class Session:
             "legal": game.legal(self._seat).tolist(),
             "advice": None if chances is None else [round(float(p), 3) for p in chances],
             "over": game.over,
+            "answers": None,
             **scene,
         }
 

@@ -57,4 +57,4 @@ class StormScene(Scene):
 
 
 def _coins(red: int, blue: int) -> str:
-    return f"{red} red {blue} blue"
+    return " ".join(f"{count} {colour}" for count, colour in ((red, "red"), (blue, "blue")) if count) or "nothing"

@@ -7,6 +7,8 @@ window.rpax = window.rpax || {};
   const STEPS_A_SECOND = 5;
   const SPEEDS = [0.5, 1, 2, 4, 8, 16];
   const LEAP = 10;
+  /** So many actions have a line each. */
+  const FEW_ACTIONS = 6;
   /** How events are marked, and which are small. */
   const MARKS = {
     delivery: "good",
@@ -75,7 +77,8 @@ window.rpax = window.rpax || {};
       shown.title = name;
       this.gets = make("span", "rpax-seat-return", header);
       this.does = make("p", "rpax-seat-action", card);
-      const list = make("ul", "rpax-chances", card);
+      const count = recording.actionNames[seat].length;
+      const list = make("ul", count <= FEW_ACTIONS ? "rpax-chances few" : "rpax-chances", card);
       list.setAttribute("aria-label", `action probabilities of seat ${seat}`);
       const longest = Math.max(...recording.actionNames[seat].map((action) => action.length));
       list.style.setProperty("--name", `${longest + 3}ch`);
