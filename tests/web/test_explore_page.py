@@ -1,5 +1,6 @@
 """The explorer in a real browser: runs of every environment, cells, replays, addresses, live updates, hostile text."""
 
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,8 @@ pytest.importorskip("playwright.sync_api", reason="the dev extra is missing: pla
 import explore_runs
 from playwright.sync_api import expect
 
+import rpax
+from rpax.recordings.recording import Seated, record
 from rpax.web.book import Book
 
 WAIT = 180_000
@@ -235,6 +238,25 @@ def test_curves_show_values_seeds_and_chosen_lines(small, page):
     assert page.get_by_role("region", name=re.compile("values$")).locator("tbody tr").count() == 30
     expect(page.locator(".payoffs tbody tr").first).to_have_text("A1.000.00\u22121.00")
     assert page.locator(".policy").count() == 3
+
+
+def test_episodes_of_people_are_watched_on_the_page_of_the_run(folder, tmp_path, page, monkeypatch):
+    monkeypatch.setattr("rpax.reports.run_plots.draw_run_plots", lambda *arguments: [])
+    path = tmp_path / "run"
+    shutil.copytree(explore_runs.train(folder, "matrix/figure-2", "at-rpg"), path)
+    made = record(rpax.load(path), ("victim", "adversary"))
+    with explore_runs.served(Book([path], settings=explore_runs.SETTINGS)) as url:
+        page.goto(f"{url}/#/run/0")
+        expect(page.get_by_role("heading", name="Settings")).to_be_visible(timeout=WAIT)
+        assert page.get_by_role("heading", name="Played by people").count() == 0
+        (path / "plays").mkdir()
+        by_person = dataclasses.replace(made, players=(Seated("Ada", "person"), made.players[1]))
+        by_person.save(path / "plays" / "first.rpax.json")
+        page.get_by_role("button", name=re.compile("^Ada with adversary: ")).click(timeout=WAIT)
+        players(page, 1)
+        assert page.evaluate("() => location.hash") == "#/run/0?play=0"
+        assert shown(page)["step"] == 0
+        expect(page.locator(".rpax-seat-name").first).to_have_text("Ada (person)")
 
 
 def test_a_training_in_another_process_is_followed_without_reload(tmp_path, page):
