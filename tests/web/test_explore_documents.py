@@ -129,6 +129,22 @@ def test_curves_of_very_many_pairings_and_seeds_stay_small(tmp_path):
     assert found["updates"][-1] == 59
 
 
+def test_long_files_are_read_in_parts(tmp_path, monkeypatch):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text("".join(row(u, **returns(1.0)) for u in range(1, 101)))
+    monkeypatch.setattr("rpax.web.book.curves.MOST_READ", 1000)
+    metrics = MetricsFile(file)
+    seen = []
+    while metrics.read_on():
+        seen.append(metrics.last_update)
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert metrics.curves()["updates"] == list(range(1, 101))
+    page = RunPage(tmp_path, "x")
+    page.refresh(whole=True)
+    assert page._metrics.last_update == 100
+
+
 def test_rows_of_other_forms_are_passed_over(tmp_path):
     file = tmp_path / "m"
     strange = [

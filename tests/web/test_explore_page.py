@@ -1,5 +1,6 @@
 """The explorer in a real browser: runs of every environment, cells, replays, addresses, live updates, hostile text."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -57,6 +58,14 @@ def shown(page) -> dict:
 
 def players(page, count: int) -> None:
     page.wait_for_function(f"() => window.rpax.test.players.length === {count}", timeout=WAIT)
+
+
+@contextlib.contextmanager
+def opened(page, book):
+    """An explorer for one page, which is left before that ends."""
+    with explore_runs.served(book) as url:
+        yield url
+        page.goto("about:blank")
 
 
 def cell(page, row: int, column: int):
@@ -245,7 +254,7 @@ def test_episodes_of_people_are_watched_on_the_page_of_the_run(folder, tmp_path,
     path = tmp_path / "run"
     shutil.copytree(explore_runs.train(folder, "matrix/figure-2", "at-rpg"), path)
     made = record(rpax.load(path), ("victim", "adversary"))
-    with explore_runs.served(Book([path], settings=explore_runs.SETTINGS)) as url:
+    with opened(page, Book([path], settings=explore_runs.SETTINGS)) as url:
         page.goto(f"{url}/#/run/0")
         expect(page.get_by_role("heading", name="Settings")).to_be_visible(timeout=WAIT)
         assert page.get_by_role("heading", name="Played by people").count() == 0
@@ -272,7 +281,7 @@ def test_a_training_in_another_process_is_followed_without_reload(tmp_path, page
     try:
         while not (out / "config.yaml").is_file():
             page.wait_for_timeout(100)
-        with explore_runs.served(Book([out], settings=explore_runs.SETTINGS)) as url:
+        with opened(page, Book([out], settings=explore_runs.SETTINGS)) as url:
             page.goto(f"{url}/#/run/0")
             page.evaluate("() => { window.stays = 'the same page'; }")
             expect(page.locator(".facts .chip")).to_have_text("training", timeout=WAIT)
@@ -339,7 +348,7 @@ def test_text_of_runs_is_never_executed(folder, tmp_path, page, monkeypatch):
     broken = tmp_path / "<script>window.hit=1<"
     broken.mkdir()
     (broken / "config.yaml").write_text(f"algorithm: '{HOSTILE}'\nenvironment: 7\n")
-    with explore_runs.served(Book([path, broken], settings=explore_runs.SETTINGS, title=HOSTILE)) as url:
+    with opened(page, Book([path, broken], settings=explore_runs.SETTINGS, title=HOSTILE)) as url:
         for view in (
             "#/",
             "#/run/0",

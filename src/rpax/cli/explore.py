@@ -1,7 +1,9 @@
 """`rpax explore`."""
 
+import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -113,8 +115,16 @@ class Command:
     def _export(self, path: pathlib.Path) -> int:
         from rpax.web.export import export
 
-        with progress_bar(f"export to {path}", quiet=self.quiet, first="reading the runs") as show:
-            written = export(self._book(live=False), path, lambda what, done, total: show(done, total, ()))
+        with contextlib.ExitStack() as bars:
+            shown: dict[str, Callable[..., None]] = {}
+
+            def progress(what: str, done: int, total: int) -> None:
+                if what not in shown:
+                    bars.close()
+                    shown[what] = bars.enter_context(progress_bar(what, quiet=self.quiet))
+                shown[what](done, total, ())
+
+            written = export(self._book(live=False), path, progress)
         picks = ", ".join(written.picks)
         say(
             f"written: {written.path}, {written.size / 1e6:.1f} MB, {written.recordings} "

@@ -54,6 +54,7 @@ def export(book: Book, path: str | os.PathLike[str], progress: Progress = lambda
     """
     path = pathlib.Path(path)
     _check_place(path)
+    progress("reading the runs", 0, len(book.pages))
     book.refresh()
     book.finish_grids(lambda done, total: progress("cross-play", done, total))
     cells = [

@@ -70,7 +70,7 @@ class Book:
             if time.monotonic() - self._looked < _FRESH:
                 return
             for page in self._pages:
-                page.refresh()
+                page.refresh(whole=not self.live)
             self._find_stages()
             self._find_grids()
             for played in self._played:
@@ -85,7 +85,7 @@ class Book:
             for path, about in page.stages():
                 if path not in known and len(self._parents) < _MOST_STAGES:
                     stage = RunPage(path, f"{page.name}/{path.name}", about)
-                    stage.refresh()
+                    stage.refresh(whole=not self.live)
                     self._parents[len(self._pages)] = number
                     self._pages.append(stage)
                     self._played.append(PlayedEpisodes(path / "plays"))

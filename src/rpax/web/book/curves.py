@@ -14,7 +14,7 @@ from rpax.web.book.text import name_text, numbers
 #: Points of a curve, curves of a run, and numbers of all of them together.
 MOST_POINTS, MOST_LINES, MOST_NUMBERS = 400, 400, 150_000
 #: Bytes of a line, and of what is read at once.
-MOST_LINE, MOST_READ = 4 * 10**6, 10**8
+MOST_LINE, MOST_READ = 4 * 10**6, 8 * 10**6
 _FEWEST_POINTS = 40
 _BOTH = 2
 #: Groups of returns, and how their curves' kind is called.
@@ -65,7 +65,7 @@ class MetricsFile:
         return self._stride
 
     def read_on(self) -> bool:
-        """Read what is new; whether there was anything. A file that was cut or replaced is read from its start."""
+        """Read some of what is new; whether there was anything. A file that was cut or replaced is read anew."""
         try:
             found = os.stat(self.path)
             if found.st_ino != self._inode or found.st_size < self._offset:

@@ -2,7 +2,7 @@
 
 import pathlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,47 +96,55 @@ class Grid:
         self.version += 1
 
     def _play(self) -> Iterator[None]:
-        from rpax.evaluation.cross_play import cells_of, play_cells
+        from rpax.evaluation.cross_play import play_cells
         from rpax.runs.cell_store import CellStore
         from rpax.runs.compilation_cache import use_compilation_cache
         from rpax.runs.cross_play import cell_settings
 
         use_compilation_cache()
-        yield from self._gather()
-        game, entrants = self.game, self.entrants
-        assert game is not None, "made while gathering"
-        store = None
-        known: Mapping[tuple[int, int], Cell] = {}
-        if self.cells_folder is not None:
-            store = CellStore(self.cells_folder)
+        game, pages, entrants = yield from self._gather()
+        store = None if self.cells_folder is None else CellStore(self.cells_folder)
+        kept: Mapping[tuple[int, int], Cell] = {}
+        if store is not None:
             store.open(cell_settings(game, *self.settings))
-            known = store.read(entrants)
-        every = cells_of(entrants)
-        marks = [entrant.fingerprint for entrant in entrants]
-        for i, j in every:
-            if (cell := known.get((i, j)) or self._known.get((marks[i], marks[j]))) is not None:
-                self._add((i, j), cell, marks)
-        with self._lock:
-            self.total = len(every)
-            missing = [pair for pair in every if pair not in self._cells]
-        # Agents with themselves first: with them every other cell is compared.
-        missing.sort(key=lambda pair: pair[0] != pair[1])
-        self.version += 1
+            kept = store.read(entrants)
+        missing = self._begin(game, pages, entrants, kept)
         yield
+        marks = [entrant.fingerprint for entrant in entrants]
         for pair, cell in play_cells(game, entrants, missing, **self.settings._asdict()):
-            self._add(pair, cell, marks)
+            with self._lock:
+                self._cells[pair] = self._known[marks[pair[0]], marks[pair[1]]] = cell
+                self.version += 1
             if store is not None:
                 store.add(entrants[pair[0]], entrants[pair[1]], cell)
             yield
 
-    def _add(self, pair: tuple[int, int], cell: "Cell", marks: Sequence[str]) -> None:
-        with self._lock:
-            self._cells[pair] = cell
-            self._known[marks[pair[0]], marks[pair[1]]] = cell
-            self.version += 1
+    def _begin(
+        self,
+        game: "Environment",
+        pages: Sequence[RunPage],
+        entrants: "Sequence[Entrant]",
+        kept: "Mapping[tuple[int, int], Cell]",
+    ) -> list[tuple[int, int]]:
+        """Show who takes part, with the cells that are known, all at once; the others are returned."""
+        from rpax.evaluation.cross_play import cells_of
 
-    def _gather(self) -> Iterator[None]:
-        """The environment and everybody who takes part."""
+        every = cells_of(entrants)
+        marks = [entrant.fingerprint for entrant in entrants]
+        known = {pair: kept.get(pair) or self._known.get((marks[pair[0]], marks[pair[1]])) for pair in every}
+        with self._lock:
+            self.game, self.entrants, self.players = game, entrants, _players_of(pages)
+            self._cells = {pair: cell for pair, cell in known.items() if cell is not None}
+            self._known |= {(marks[i], marks[j]): cell for (i, j), cell in self._cells.items()}
+            self.total, self.problem = len(every), None
+            self.version += 1
+        if not every:
+            raise InputError("no agent can play seat 0 with another in seat 1; add runs with agents for both seats")
+        # Agents with themselves first: with them every other cell is compared.
+        return sorted((pair for pair in every if known[pair] is None), key=lambda pair: pair[0] != pair[1])
+
+    def _gather(self) -> "Generator[None, None, tuple[Environment, list[RunPage], list[Entrant]]]":
+        """The environment, the runs that can take part, and their agents."""
         from rpax.runs.roster import entrants_of
         from rpax.runs.session import make_environment
 
@@ -148,11 +156,11 @@ class Grid:
         assert run is not None, "grids are made of runs that can be read"
         game = self.game or make_environment(run.config)
         yield
-        left_out: dict[str, str] = {}
 
         def together(those: Sequence[RunPage]) -> "list[Entrant]":
             return entrants_of([(None, page.run) for page in those], game, manipulators=False)  # type: ignore[misc]
 
+        left_out: dict[str, str] = {}
         try:
             entrants = together(pages)
         except InputError:
@@ -167,13 +175,8 @@ class Grid:
                     left_out[page.name] = plain_text(error)
                 yield
             pages = fitting
-        players = _players_of(pages)
-        with self._lock:
-            self.game, self.entrants, self.players, self.left_out = game, entrants, players, left_out
-            self._cells, self.total, self.problem = {}, 0, None
-            self.version += 1
-        if not any(0 in a.seats for a in entrants) or not any(1 in a.seats for a in entrants):
-            raise InputError("no agent can play seat 0 with another in seat 1; add runs with agents for both seats")
+        self.left_out = left_out
+        return game, pages, entrants
 
     @property
     def done(self) -> int:

@@ -56,8 +56,8 @@ class RunPage:
         self._graph: tuple[Any, dict[str, Any] | None] | None = None
         self._status = "unfinished"
 
-    def refresh(self) -> None:
-        """Read what has changed since the last time."""
+    def refresh(self, *, whole: bool = False) -> None:
+        """Read what has changed since the last time; ``whole`` if all of it, else of long metrics the next part."""
         signature = (*map(_stamp, (self.path / name for name in _FILES)), _stamp(self.path / "checkpoints"))
         if signature != self._signature or self.run is None:
             before = (self.run, self.reason)
@@ -66,8 +66,10 @@ class RunPage:
                 self.version += 1
                 self.played_version += 1
             self._signature = signature
-        if self._metrics.read_on():
+        while self._metrics.read_on():
             self.version += 1
+            if not whole:
+                break
         status = self._find_status()
         if status != self._status:
             self._status = status
