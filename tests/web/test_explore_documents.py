@@ -279,6 +279,24 @@ def test_damaged_documents_beside_a_run_are_left_out(finished_run, tmp_path):
     assert page.document([])["attack"]["verdict"] == HOSTILE
 
 
+def test_exact_certificates_show_what_they_rest_on(finished_run, tmp_path):
+    """The gap of an action that another one dominates, and of one that is a best response."""
+    path = tmp_path / "run"
+    shutil.copytree(finished_run, path)
+    rational = {"seed": 0, "agent": "victim", "seat": 0, "gap": 0.0, "co_policy": {"C": 1.0}, "dominating_policy": None}
+    other = {"seed": 0, "agent": "adversary", "seat": 1, "gap": 1.5, "co_policy": {"A": 1.0}}
+    other["dominating_policy"] = {"C": 0.5, "D": 0.5}
+    (path / "certificates.json").write_text(json.dumps({"method": "exact", "certificates": [rational, other]}))
+    page = RunPage(path, "run")
+    page.refresh()
+    found = page.document([])["certificates"]
+    told = [(its["agent"], its["seats"], its["gap"], its["proof"]) for its in found["certificates"]]
+    assert told == [
+        ("victim", [0], 0, "best response to C: 1"),
+        ("adversary", [1], 1.5, "dominated by C: 0.5, D: 0.5"),
+    ]
+
+
 def test_a_scheme_shows_its_stages(tmp_path):
     page = RunPage(tmp_path / "x", "x")
     (tmp_path / "x" / "pool").mkdir(parents=True)

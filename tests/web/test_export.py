@@ -53,6 +53,7 @@ def test_the_file_holds_every_document_that_the_page_asks_for(run, tmp_path):
     assert found["overview"]["live"] is False
     assert found["grid/0"]["done"] == 4
     assert {what for what, _, _ in shown} == {
+        "reading the runs",
         "cross-play",
         *(f"recording the {pick}" for pick in ("best", "median", "worst")),
     }

@@ -76,10 +76,14 @@ class RunPage:
             self.version += 1
 
     def _read(self) -> None:
+        from rpax.objectives.plan import make_plan
         from rpax.runs.run import load
 
         try:
-            self.run, self.reason = load(self.path), None
+            found = load(self.path)
+            # What plays whom is asked later, when no error could be told.
+            make_plan(found.objective)
+            self.run, self.reason = found, None
         except InputError as error:
             self.run, self.reason = None, plain_text(error)
         except Exception as error:  # whatever a damaged directory brings about, the other runs are shown

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Actions of a seat whose payoffs can be shown, and how much of everything else.
 MOST_ACTIONS, MOST_PAIRINGS, MOST_NOTES, MOST_CERTIFICATES = 40, 600, 100, 200
-_MOST_BYTES = 10**7
+_MOST_BYTES, _MOST_CHANCES = 10**7, 200
 
 
 def pairings_of(run: "Run") -> list[dict[str, Any]]:
@@ -165,9 +165,24 @@ def certificates_of(folder: pathlib.Path) -> dict[str, Any] | None:
                 "gap": number(entry.get("gap")),
                 "half_width": number(entry.get("half_width")),
                 "partners": [name_text(name) for name in dict.fromkeys(map(str, names))],
+                "proof": _proof(entry),
             }
         )
     return {"method": "exact" if content.get("method") == "exact" else "trained", "certificates": found}
+
+
+def _proof(entry: Mapping[str, Any]) -> str:
+    """What an exact certificate rests on, in words."""
+    for name, says in (("dominating_policy", "dominated by"), ("co_policy", "best response to")):
+        policy = _mapping(entry.get(name))
+        if policy:
+            return plain_text(f"{says} {', '.join(f'{name}: {_chance(value)}' for name, value in policy.items())}")
+    return ""
+
+
+def _chance(value: object) -> str:
+    known = number(value)
+    return json.dumps(value)[:_MOST_CHANCES] if known is None else f"{known:.3g}"
 
 
 def _estimate(content: object) -> dict[str, Any]:

@@ -35,7 +35,10 @@ window.rpax = window.rpax || {};
     if (quietly) {
       history.replaceState(null, "", next);
       draw();
-    } else location.hash = next;
+    } else {
+      location.hash = next;
+      draw();
+    }
   };
 
   rpax.redraw = draw;

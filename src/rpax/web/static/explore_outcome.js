@@ -263,21 +263,21 @@ window.rpax = window.rpax || {};
   };
 
   outcome.gaps = function (found) {
+    const certified = found.certificates || { method: "exact", certificates: [] };
     const exact = found.gaps.map((its) => [
       its.agent,
       its.seat,
       small(its.mean) + (its.values.length > 1 ? ` (${small(its.low)} … ${small(its.high)})` : ""),
       "exact",
     ]);
-    const trained =
-      found.certificates && found.certificates.method === "trained"
-        ? found.certificates.certificates.map((its) => [
-            `${its.agent}, seed ${its.seed}`,
-            its.seats.join(" and "),
-            `at least ${small(its.gap)}${its.half_width ? ` (± ${small(its.half_width)})` : ""}`,
-            `trained best response to ${its.partners.join(", ")}`,
-          ])
-        : [];
+    const trained = certified.certificates.map((its) => [
+      `${its.agent}, seed ${its.seed}`,
+      its.seats.join(" and "),
+      certified.method === "exact"
+        ? small(its.gap)
+        : `at least ${small(its.gap)}${its.half_width ? ` (± ${small(its.half_width)})` : ""}`,
+      certified.method === "exact" ? `certified: ${its.proof}` : `trained best response to ${its.partners.join(", ")}`,
+    ]);
     if (!exact.length && !trained.length) return null;
     return rpax.part(
       "gaps",
