@@ -1,7 +1,8 @@
 """From a key to the frame that shows what it did, in a real browser on the same machine, with two agents' policies.
 
-Usage: python benchmarks/play_latency.py [MACHINE] [--presses N]      (some minutes; writes
-       benchmarks/results/MACHINE-play-latency.json)
+Usage: python benchmarks/play_latency.py [MACHINE] [--presses N]
+       (some minutes; writes benchmarks/results/MACHINE-play-latency.json. On a machine that does other work, too,
+       `chrt -r 1` before it keeps that from getting in between; the result says so.)
 
 Headless Chromium shows the page of `rpax play` on Overcooked, which runs in a process of its own: a person in one seat,
 an agent in the other, and an adviser in the person's place, so that two policies are evaluated in every step. Keys come
@@ -84,6 +85,12 @@ def serve_and_measure(run: pathlib.Path, presses: int) -> list[float]:
             server.terminate()
 
 
+def scheduling() -> str:
+    """How the system treats this process and those that it started."""
+    real_time = getattr(os, "sched_getscheduler", lambda process: 0)(0) in (1, 2)
+    return "real time (chrt)" if real_time else f"normal, nice {os.getpriority(os.PRIO_PROCESS, 0)}"
+
+
 def summary(times: list[float]) -> dict[str, Any]:
     """Quantiles in milliseconds."""
     quantiles = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
@@ -110,7 +117,7 @@ def main() -> None:
         "share_below_50_ms": round(float(np.mean(np.array(times) < 50)), 4),
         "load_average_before": [round(value, 2) for value in load],
         "load_average_after": [round(value, 2) for value in os.getloadavg()],
-        "priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "scheduling": scheduling(),
     }
     path = pathlib.Path(__file__).parent / "results" / f"{options.machine}-play-latency.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

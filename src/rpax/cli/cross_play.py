@@ -14,7 +14,7 @@ from rpax.runs.config import parse_options
 if TYPE_CHECKING:
     from rpax.environments.protocol import Environment
     from rpax.evaluation.cross_play_result import CrossPlay
-    from rpax.runs.played import Played
+    from rpax.recordings.played import Played
 
 #: Of so many agents every cell is printed too.
 _MOST_SHOWN = 8
@@ -101,7 +101,7 @@ class Command:
 
     def _read_played(self, game: "Environment | None") -> "Played":
         """What people got; what does not count is told on stderr."""
-        from rpax.runs.played import read_played
+        from rpax.recordings.played import read_played
         from rpax.runs.roster import labelled, run_behind, shared_environment
 
         if game is None:
@@ -128,7 +128,7 @@ def print_cross_play(result: "CrossPlay", played: "Played | None" = None) -> Non
     if len(result.names) <= _MOST_SHOWN:
         tables["mean return of seat 0 (rows)"] = cell_table(result, 0)
     if played is not None:
-        from rpax.runs.played import played_table
+        from rpax.recordings.played import played_table
 
         tables["people with agents"] = played_table(played)
     for title, (head, lines) in tables.items():

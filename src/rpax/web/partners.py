@@ -11,6 +11,9 @@ from rpax.policies.sources import find_agent
 from rpax.runs.agent import Agent
 from rpax.runs.run import Run
 
+#: Characters of a name, as recordings hold it.
+_MOST_NAME = 200
+
 
 def partners_of(
     run: Run, names: Sequence[str], environment: Environment, run_seed: int | None = None
@@ -32,7 +35,7 @@ def partners_of(
     for name in names or run.objective.bases or tuple(run.objective.fixed):
         reference = _in_run(run, name)
         if reference is None:
-            found[name] = find_agent(name, environment, None, name=f"agent '{name}'")
+            found[name[:_MOST_NAME]] = find_agent(name, environment, None, name=f"agent '{name}'")
             continue
         named = reference._replace(seed=seed if reference.seed is None else reference.seed)
         agent = run.agent(named.agent, named.seed, named.update)

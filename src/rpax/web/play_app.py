@@ -25,6 +25,7 @@ FILES = (
     "play_parts.js",
     "play_keys.js",
     "play_hanabi.js",
+    "play_overlay.js",
     "play.js",
 )
 #: Pages that are connected at a time.

@@ -3,21 +3,21 @@
   "use strict";
   const rpax = window.rpax;
   const { element, icon } = rpax;
-  const SEATS = ["blue", "orange"];
   /** Between attempts to connect again, and without any message of a running game until it counts as lost; in ms. */
-  const [RETRY, SILENCE] = [2000, 4000];
+  const [RETRY, SILENCE] = [2000, 8000];
   /** For how long the end of an episode is seen before the result, in ms. */
   const LOOK = 900;
   const REFUSED = [1008, 1013];
 
   const $ = (id) => document.getElementById(id);
-  const shortReturn = (value) => String(Number(value.toFixed(2))).replace("-", "−");
+  const { shortReturn } = rpax;
   const signed = (value) => (value > 0 ? `+${shortReturn(value)}` : shortReturn(value));
 
   class Play {
     constructor() {
       this.phase = "connecting";
       this.told = "";
+      this.broken = false;
       this.welcome = this.frame = this.scene = this.shownNow = null;
       this.number = 0;
       this.pressed = new Map();
@@ -83,6 +83,7 @@
       this.setPhase("ready");
       document.body.dataset.rate = String(message.rate);
       this.told = again && this.broken ? "The connection is back. The episode that was in progress is not recorded." : "";
+      this.broken = false;
       this.showProgress(message);
       this.showSeats();
       this.showControls();
@@ -140,7 +141,7 @@
 
     lost(code, reason) {
       this.stopTimers();
-      this.broken = this.running || this.phase === "paused";
+      this.broken = this.broken || this.running || this.phase === "paused";
       const refused = REFUSED.includes(code);
       if (this.phase === "ended" && this.ending.all_played) {
         this.overlay();
@@ -193,7 +194,7 @@
     }
 
     role() {
-      return `You are ${SEATS[this.seat]}`;
+      return `You are ${rpax.SEATS[this.seat]}`;
     }
 
     start(partner = this.partner, seat = this.seat) {
@@ -259,7 +260,7 @@
         const mine = seat === this.seat;
         const name = mine ? "You" : partners[this.partner].name;
         const who = element("p", { class: "who" }, element("i", { class: "dot" }), element("b", { text: name }));
-        const small = mine && label !== "person" ? `${label} · ${SEATS[seat]}` : SEATS[seat];
+        const small = mine && label !== "person" ? `${label} · ${rpax.SEATS[seat]}` : rpax.SEATS[seat];
         const about = element("p", { class: "about", text: `seat ${seat} · ${small}` });
         const value = element("p", { class: "return", id: `return-${seat}`, text: "0" });
         $(`seat-${seat}`).replaceChildren(who, about, value, element("p", { class: "did", id: `did-${seat}`, text: " " }));
@@ -281,8 +282,7 @@
 
     float(seat, text) {
       const made = element("span", { class: text.startsWith("−") ? "float bad" : "float", text, "aria-hidden": "true" });
-      made.addEventListener("animationend", () => made.remove());
-      this.later(1500, () => made.remove());
+      window.setTimeout(() => made.remove(), 1500);
       $(`seat-${seat}`).append(made);
     }
 
@@ -325,14 +325,8 @@
       const { partners } = this.welcome;
       const tools = [make("pause", "Pause", () => this.pause(this.phase !== "paused")), make("again", "Restart", () => this.start())];
       if (partners[this.partner].seats.length > 1) tools.push(make("swap", "Swap seats", () => this.start(this.partner, 1 - this.seat)));
-      if (partners.length > 1) tools.push(this.choice("tool-partner", (partner) => this.start(partner)));
+      if (partners.length > 1) tools.push(rpax.partnerChoice(this, "tool-partner", (partner) => this.start(partner)));
       $("tools").replaceChildren(...tools);
-    }
-
-    choice(id, chosen) {
-      const options = this.welcome.partners.map(({ name }, number) => element("option", { value: number, text: name, selected: number === this.partner }));
-      const list = element("select", { id, onchange: (event) => chosen(Number(event.target.value)) }, ...options);
-      return element("label", { class: "choose", for: id }, element("span", { text: "Partner" }), list);
     }
 
     say(text) {
@@ -341,7 +335,7 @@
 
     /** What lies over the board in this phase, or what is given. */
     overlay(...given) {
-      const parts = given.length ? given : this.overlayOf();
+      const parts = given.length ? given : rpax.overlayOf(this);
       const place = $("overlay");
       place.hidden = parts.length === 0;
       place.className = this.phase;
@@ -350,64 +344,20 @@
       if (first) first.focus({ preventScroll: true });
     }
 
-    overlayOf() {
-      const title = (text) => element("h2", { text });
-      const line = (text) => (text ? [element("p", { class: "hint", text })] : []);
-      const button = (text, call, first = true) => element("button", { type: "button", class: first ? "big first" : "big", text, onclick: call });
-      switch (this.phase) {
-        case "ready":
-          return [title(this.welcome.environment), ...line(this.told), ...this.settings(), button("Play", () => this.start())];
-        case "starting":
-          return [title("Getting ready …")];
-        case "paused":
-          return [title("Paused"), element("div", { class: "row" }, button("Go on", () => this.pause(false)), button("Restart", () => this.start(), false))];
-        case "ended":
-          return this.result();
-        case "lost":
-          return [title("Connection lost"), ...line("The page tries to connect again …"), button("Try now", () => { this.stopTimers(); this.connect(); })];
-        case "refused":
-          return [title("The server ended the connection"), ...line(this.told), button("Connect again", () => { this.phase = "lost"; this.connect(); })];
-        default:
-          return [];
-      }
+    connectAgain() {
+      this.stopTimers();
+      this.setPhase("lost");
+      this.connect();
     }
 
-    settings() {
-      const { partners } = this.welcome;
-      const again = (partner, seat) => {
-        this.partner = partner;
-        this.seat = partners[partner].seats.includes(seat) ? seat : partners[partner].seats[0];
-        this.showSeats();
-        this.showControls();
-        this.overlay();
-      };
-      const parts = [];
-      if (partners.length > 1) parts.push(this.choice("partner", (partner) => again(partner, this.seat)));
-      else parts.push(element("p", { class: "hint", text: `You play with ${partners[0].name}.` }));
-      const seats = partners[this.partner].seats.map((seat) =>
-        element("button", { type: "button", class: "seat-choice", "data-seat": seat, "aria-pressed": String(seat === this.seat), onclick: () => again(this.partner, seat) },
-          element("i", { class: "dot" }), element("span", { text: `Seat ${seat} · ${SEATS[seat]}` })));
-      parts.push(element("div", { class: "row", role: "group", "aria-label": "Your seat" }, ...seats));
-      return parts;
-    }
-
-    result() {
-      const { returns, steps, problem, all_played: over } = this.ending;
-      const partner = this.welcome.partners[this.partner];
-      const cells = [this.seat, 1 - this.seat].map((seat) =>
-        element("div", { class: "result", "data-seat": seat },
-          element("span", { text: seat === this.seat ? "You" : partner.name }), element("b", { text: shortReturn(returns[seat]) })));
-      const parts = [element("h2", { text: "The end" }), element("div", { class: "row results" }, ...cells),
-        element("p", { class: "hint", text: `after ${steps} step${steps === 1 ? "" : "s"}` })];
-      if (problem) parts.push(element("p", { class: "problem", text: problem }));
-      if (over) return [...parts, element("p", { class: "thanks", text: "All episodes are played. Thank you! You can close this page." })];
-      const row = [element("button", { type: "button", class: "big first", text: "Play again", onclick: () => this.start() })];
-      if (partner.seats.length > 1) {
-        row.push(element("button", { type: "button", class: "big", text: "Swap seats", onclick: () => this.start(this.partner, 1 - this.seat) }));
-      }
-      parts.push(element("div", { class: "row" }, ...row));
-      if (this.welcome.partners.length > 1) parts.push(this.choice("partner", (number) => this.start(number)));
-      return parts;
+    /** Whom to play with, and where to sit, before an episode begins. */
+    choose(partner, seat) {
+      const { seats } = this.welcome.partners[partner];
+      this.partner = partner;
+      this.seat = seats.includes(seat) ? seat : seats[0];
+      this.showSeats();
+      this.showControls();
+      this.overlay();
     }
   }
 

@@ -14,7 +14,7 @@ import rpax
 from rpax.cli.main import main
 from rpax.errors import InputError
 from rpax.policies.sources import find_agent
-from rpax.runs.played import read_played
+from rpax.recordings.played import read_played
 from rpax.web.game import Game, Programs, Sitter
 
 STAY = 1
