@@ -19,6 +19,7 @@ import rpax
 from rpax.errors import InputError
 from rpax.recordings.packing import pack, unpack
 from rpax.recordings.reading import MOST_BYTES, parse_recording
+from rpax.recordings.recording import Seated, make_recording
 from rpax.untrusted import NotStrictJSON
 
 
@@ -82,7 +83,9 @@ _DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "other returns": (put("returns", to=[3, 3]), "rewards sum to"),
     "returns of text": (put("returns", to=["0", 0]), "for a return"),
     "three players": (lambda d: d["players"].append(d["players"][0]), "players of two seats"),
-    "a long name": (put("players", 0, "name", to="x" * 201), "at most 200"),
+    "a long name": (put("players", 0, "name", to="x" * 501), "at most 500"),
+    "a name for terminals": (put("players", 0, "name", to="\x1b[31mred"), "printable"),
+    "half a character": (put("players", 0, "name", to="\ud800"), "printable"),
     "an unknown player": (put("players", 0, "kind", to="robot"), "neither agent nor person"),
     "no action": (put("action_names", 0, to=[]), "names of 1 to"),
     "a name of an action": (put("action_names", 0, to=[3]), "name of an action"),
@@ -224,6 +227,15 @@ def test_files_that_are_none(tmp_path):
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"binary.rpax.json is no recording, it is no JSON"):
         rpax.Recording.load(binary)
+
+
+def test_odd_names_of_ones_own_can_be_read_again():
+    environment = rpax.make("matrix/figure-2")
+    ((episode, key),) = play_randomly(environment, 1, seed=0)
+    players = (Seated("tab\there \x1b[31m \ud800"), Seated("x" * 600, "person"))
+    recording = make_recording(environment, episode, players, key)
+    read = parse_recording(recording.to_json())
+    assert [player.name for player in read.players] == ["tab?here ?[31m ?", "x" * 500]
 
 
 def test_markup_in_names_is_kept_as_text(documents):

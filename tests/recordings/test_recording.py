@@ -24,7 +24,7 @@ from rpax.recordings.reading import parse_recording
 from rpax.recordings.recording import Recording, Seated, make_recording, record_episode
 from rpax.recordings.scenes.scene import Move, scene_of
 from rpax.recordings.simulating import Simulator
-from rpax.reports.replay import Player
+from rpax.reports.replay import Episode, Player
 from rpax.runs.agent import Agent
 
 
@@ -176,6 +176,36 @@ def test_a_kitchens_events_are_told_by_its_states():
     assert [event.step for event in recording.events if event.kind == "cooking"] == started
     assert [event.step for event in recording.events if event.kind == "ready"] == ready
     assert recording.events[-1].kind == "end"
+
+
+def test_asking_for_the_recipe_and_wrong_dishes_cost():
+    """OvercookedV2: a button that shows the recipe costs 5; with negative rewards a wrong dish costs 20."""
+    environment: Any = rpax.make("overcooked_v2/grounded_coord_simple", horizon=60)
+    played = play_randomly(environment, 40, seed=0)
+    asked = 0
+    for (episode, _), recording in zip(played, record_all(environment, played), strict=True):
+        cost = [t for t, reward in enumerate(episode.rewards[:, 0].tolist(), start=1) if reward == -5]
+        told = [event for event in recording.events if event.text == "asks for the recipe: −5"]
+        assert [event.step for event in told] == cost
+        asked += len(told)
+    assert asked >= 5
+    # A cook that stands before the delivery with a soup of one onion, and serves it.
+    environment = rpax.make("overcooked_v2/cramped_room", horizon=3, negative_rewards=True)
+    start = jax.tree.map(np.asarray, environment.reset(jax.random.key(0)))
+    (line, column), *_ = np.argwhere(start.game.grid[..., 0] == 4).tolist()
+    agents = start.game.agents.replace(
+        pos=start.game.agents.pos.replace(x=np.array([1, column]), y=np.array([1, line - 1])),
+        dir=np.array([0, 1]),
+        inventory=np.array([0, 1 + 2 + 4]),
+    )
+    state = jax.tree.map(jnp.asarray, start._replace(game=start.game.replace(agents=agents)))
+    after = environment.step(jax.random.key(0), state, jnp.array([4, 5]))
+    states = (state, after.state)
+    episode = Episode(states, np.array([[4, 5]]), np.asarray(after.rewards, np.float64)[None])
+    events = scene_of(environment).events(episode)
+    assert [(event.step, event.seat, event.kind, event.text) for event in events] == [
+        (1, 1, "mistake", "serves the wrong dish: −20")
+    ]
 
 
 def test_storms_events_are_its_payments():

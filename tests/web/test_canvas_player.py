@@ -173,6 +173,12 @@ def test_two_players_are_scrubbed_together(player_page, kitchen):
     page.get_by_role("button", name="play").nth(1).click()
     page.until("rpax.test.players[0].shown().step === 40 && !rpax.test.players[1].playing")
     assert step_of(page, 1) == 25
+    page.get_by_label("speed").nth(1).select_option("0.5")
+    page.get_by_role("button", name="play").nth(1).click()
+    assert max(step_of(page, 0), step_of(page, 1)) < 25, "both begin again"
+    page.get_by_role("button", name="pause").nth(0).click()
+    assert not page.evaluate("rpax.test.players[1].playing")
+    page.get_by_role("slider", name="step").nth(1).fill("25")
     page.evaluate("window.unlink()")
     page.get_by_role("slider", name="step").nth(0).fill("3")
     assert [step_of(page, 0), step_of(page, 1)] == [3, 25]
@@ -212,6 +218,35 @@ def test_the_canvas_is_crisp_told_in_words_and_drawn_again_in_another_theme(brow
     assert width == 2 * shown < 2 * 360
     assert page.evaluate("document.documentElement.scrollWidth <= 360"), "nothing is wider than the window"
     context.close()
+
+
+def test_cooks_are_painted_where_they_are(player_page, kitchen):
+    """The description is one thing, what is painted from it another: the seats' colours are in their cells."""
+    page = player_page
+    show(page, kitchen)
+    colours = [(0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)]
+    episode = kitchen.simulate()
+    # Of the facings 0 up, 1 down, 2 right, 3 left: the step ahead and the one to its right.
+    ahead, aside = [(0, -1), (0, 1), (1, 0), (-1, 0)], [(1, 0), (-1, 0), (0, 1), (0, -1)]
+    for t in range(0, 41, 8):
+        state = episode.states[t]
+        for seat, colour in enumerate(colours):
+            facing = int(state.facing[seat])
+            # Beside the hat, between eye and hand.
+            across, down = (0.05 * ahead[facing][i] + 0.27 * aside[facing][i] for i in (0, 1))
+            column, line = state.position[seat].tolist()
+            pixel = page.evaluate(
+                """([t, x, y]) => {
+                  const player = rpax.test.players[0];
+                  player.show(t);
+                  const { canvas } = player;
+                  const cell = Math.min(canvas.width / 5, canvas.height / 4);
+                  const [left, top] = [(canvas.width - 5 * cell) / 2, (canvas.height - 4 * cell) / 2];
+                  return [...canvas.getContext("2d").getImageData(left + x * cell, top + y * cell, 1, 1).data];
+                }""",
+                [t, column + 0.5 + across, line + 0.5 + down],
+            )
+            np.testing.assert_allclose(pixel[:3], colour, atol=3)
 
 
 @pytest.mark.parametrize("name", ["overcooked/cramped_room", "storm", "hanabi/3x3", "matrix/figure-14"])

@@ -4,6 +4,8 @@ import dataclasses
 
 #: What events can be, those that are worth a mark of their own first.
 KINDS = ("delivery", "interaction", "score", "mistake", "sabotage", "payoff", "cooking", "ready", "end")
+#: The longest name or text.
+MOST_TEXT = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,3 +28,8 @@ class Event:
 def number(value: float) -> str:
     """A payoff as people read it."""
     return f"{value:.4g}".replace("-", "−")
+
+
+def printable(text: str) -> str:
+    """``text`` as recordings hold it: not longer than ``MOST_TEXT``, with ``?`` for what terminals might obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:MOST_TEXT])

@@ -9,7 +9,7 @@ numbers of a state                  4096
 all numbers of the states together  8 million
 actions of a seat                   4096, 16 MB of probabilities
 events, pictures                    100,000, 10,000
-names                               200 characters
+names, texts                        500 printable characters
 ==================================  ==========================
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rpax.errors import InputError, shown
-from rpax.recordings.events import KINDS, Event
+from rpax.recordings.events import KINDS, MOST_TEXT, Event
 from rpax.recordings.packing import unpack
 from rpax.recordings.recording import FORMAT, Made, Recording, Seated
 from rpax.recordings.scenes.checks import check_scene
@@ -28,7 +28,7 @@ from rpax.untrusted import NotStrictJSON, check_keys, levels, parse_json, read_b
 
 MOST_BYTES = 16 * 10**6
 _MOST_LEVELS, _MOST_STEPS, _MOST_FIELDS, _MOST_NUMBERS = 12, 10_000, 4096, 8 * 10**6
-_MOST_ACTIONS, _MOST_CHANCES, _MOST_EVENTS, _MOST_NAME = 4096, 16 * 10**6, 100_000, 200
+_MOST_ACTIONS, _MOST_CHANCES, _MOST_EVENTS = 4096, 16 * 10**6, 100_000
 _REMEDY = "record it again"
 _KEYS: dict[str, Any] = {
     "format": int,
@@ -129,9 +129,10 @@ def _number(found: Any, what: str) -> float:
     return value
 
 
-def _text(found: Any, what: str, most: int = _MOST_NAME) -> str:
-    if not isinstance(found, str) or len(found) > most:
-        raise NotStrictJSON(f"has {shown(found)} for {what}, which is no text of at most {most} characters")
+def _text(found: Any, what: str, most: int = MOST_TEXT) -> str:
+    # Terminals obey some of those that are not printable.
+    if not isinstance(found, str) or len(found) > most or not found.isprintable():
+        raise NotStrictJSON(f"has {shown(found)} for {what}, which is no text of at most {most} printable characters")
     return found
 
 

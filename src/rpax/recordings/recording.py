@@ -15,9 +15,9 @@ from rpax._version import __version__
 from rpax.environments.payoffs import read_payoffs
 from rpax.environments.protocol import Environment, Key
 from rpax.errors import InputError, shown
-from rpax.recordings.events import Event
+from rpax.recordings.events import Event, printable
 from rpax.recordings.packing import pack
-from rpax.recordings.scenes.scene import scene_of
+from rpax.recordings.scenes.scene import action_names, scene_of
 from rpax.reports.replay import Episode, Player, check_numbers, check_seats
 from rpax.runs.agent import Agent
 from rpax.runs.run import Run
@@ -136,8 +136,8 @@ class Recording:
         }
 
     def to_json(self) -> str:
-        """The document as text without spaces."""
-        return json.dumps(self.to_dict(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        """The document as text without spaces, in ASCII."""
+        return json.dumps(self.to_dict(), separators=(",", ":"), allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Write the document whole or not at all; an existing file is replaced.
@@ -207,12 +207,12 @@ def make_recording(
     if ended and episode.length:
         returns = " and ".join(f"{value:.4g}".replace("-", "−") for value in episode.returns)
         events.append(Event(episode.length, None, "end", f"the end: {returns}"))
-    names = [tuple(space.name_of(action) for action in range(space.num_actions)) for space in environment.spaces]
+    names = [tuple(each) for each in action_names(environment)]
     chances = [None if each is None else np.rint(np.asarray(each) * LEVELS).astype(np.uint8) for each in probabilities]
     words = np.asarray(jax.random.key_data(key)).tolist()
     return Recording(
         environment=made(environment),
-        players=players,
+        players=(_readable(players[0]), _readable(players[1])),
         key=(words[0], words[1]),
         greedy=greedy,
         actions=np.asarray(episode.actions),
@@ -221,8 +221,12 @@ def make_recording(
         frames=frames,
         probabilities=(chances[0], chances[1]),
         action_names=(names[0], names[1]),
-        events=tuple(events),
+        events=tuple(dataclasses.replace(event, text=printable(event.text)) for event in events),
     )
+
+
+def _readable(player: Seated) -> Seated:
+    return dataclasses.replace(player, name=printable(player.name))
 
 
 def made(environment: Environment) -> Made:

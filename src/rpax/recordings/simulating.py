@@ -52,7 +52,6 @@ class Simulator:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self._scene_numbers = scene_of(environment)
         self._play = jax.jit(self._make)
 
     def simulate(self, recording: Recording) -> Episode:

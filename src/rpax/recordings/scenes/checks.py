@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Int
 
 from rpax.errors import shown
+from rpax.recordings.events import MOST_TEXT
 from rpax.untrusted import NotStrictJSON, check_keys
 
-_MOST_SIDE, _MOST_CARDS, _MOST_ENTRIES, _MOST_PICTURES, _MOST_NAME, _MOST_COUNT = 64, 10, 200_000, 10_000, 200, 10_000
+_MOST_SIDE, _MOST_CARDS, _MOST_ENTRIES, _MOST_PICTURES, _MOST_COUNT = 64, 10, 200_000, 10_000, 10_000
 _TILES = frozenset(".#PXBRr0123456789")
 _PICTURE = "data:image/png;base64,"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -116,7 +117,7 @@ def _table(found: dict[str, Any]) -> list[int]:
 def _names(found: list[Any]) -> None:
     for names in found:
         for name in _list(names, "actions of a seat", 1, 4096):
-            if not isinstance(name, str) or len(name) > _MOST_NAME:
+            if not isinstance(name, str) or len(name) > MOST_TEXT:
                 raise NotStrictJSON(f"has {shown(name)} for the name of an action")
 
 

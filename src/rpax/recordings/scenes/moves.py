@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rpax.environments.protocol import Environment
-from rpax.recordings.scenes.scene import Moments, Scene, columns
+from rpax.recordings.scenes.scene import Moments, Scene, action_names, columns
 
 
 class MovesScene(Scene):
@@ -15,11 +15,11 @@ class MovesScene(Scene):
     kind = "moves"
 
     def __init__(self, environment: Environment) -> None:
-        self.spaces = environment.spaces
+        self.environment = environment
 
     def static(self) -> dict[str, Any]:
         """What actions are called."""
-        return {"actions": [[space.name_of(action) for action in range(space.num_actions)] for space in self.spaces]}
+        return {"actions": action_names(self.environment)}
 
     def fields(self, moments: Moments) -> Int[np.ndarray, "moments fields"]:
         """See the module."""

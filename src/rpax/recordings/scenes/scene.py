@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Integer, Shaped
 
 from rpax.environments.protocol import Environment, State
-from rpax.environments.wrapper import WrappedEnvironment
-from rpax.recordings.events import Event, number
+from rpax.recordings.events import Event, number, printable
 from rpax.reports.replay import Episode, draws_itself
 
 
@@ -110,6 +109,11 @@ def bits(flags: Shaped[np.ndarray, "*batch n"]) -> Int[np.ndarray, "*batch"]:
     return (flags * (1 << np.arange(flags.shape[-1]))).sum(axis=-1)
 
 
+def action_names(environment: Environment) -> list[list[str]]:
+    """What the actions of both seats are called."""
+    return [[printable(space.name_of(action)) for action in range(space.num_actions)] for space in environment.spaces]
+
+
 def scene_of(environment: Environment) -> Scene:
     """The scene of an environment: its game's own, pictures where it draws itself, else what the seats do."""
     from rpax.environments.jaxmarl.hanabi import Hanabi
@@ -123,8 +127,6 @@ def scene_of(environment: Environment) -> Scene:
     from rpax.recordings.scenes.storm import StormScene
     from rpax.recordings.scenes.tabular import TableScene
 
-    if isinstance(environment, WrappedEnvironment):
-        return scene_of(environment._environment)
     known: list[tuple[type, Any]] = [
         (Overcooked, OvercookedScene),
         (OvercookedV2, OvercookedV2Scene),

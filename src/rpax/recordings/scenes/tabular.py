@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from rpax.environments.tabular_game import TabularGame
 from rpax.recordings.events import Event, number
-from rpax.recordings.scenes.scene import Moments, Scene, columns
+from rpax.recordings.scenes.scene import Moments, Scene, action_names, columns
 from rpax.reports.replay import Episode
 
 
@@ -23,8 +23,8 @@ class TableScene(Scene):
 
     def static(self) -> dict[str, Any]:
         """Payoffs and following states of every joint action, and what actions are called."""
-        names = [[space.name_of(action) for action in range(space.num_actions)] for space in self.game.spaces]
-        return {"payoffs": self.game.payoffs.tolist(), "next": self.game.next_state.tolist(), "actions": names}
+        payoffs, following = self.game.payoffs.tolist(), self.game.next_state.tolist()
+        return {"payoffs": payoffs, "next": following, "actions": action_names(self.game)}
 
     def fields(self, moments: Moments) -> Int[np.ndarray, "moments fields"]:
         """See the module."""
@@ -35,7 +35,7 @@ class TableScene(Scene):
 
     def events(self, episode: Episode) -> list[Event]:
         """Moves that pay; in a game in normal form its only one."""
-        names = [[space.name_of(action) for action in range(space.num_actions)] for space in self.game.spaces]
+        names = action_names(self.game)
         found = []
         for t, (first, second) in enumerate(episode.rewards.tolist(), start=1):
             if first or second or self.game.is_normal_form:

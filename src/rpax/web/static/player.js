@@ -149,7 +149,7 @@ window.rpax = window.rpax || {};
     /** Step on by itself, from the start if the end is shown. */
     play() {
       if (this.playing || this.recording.length === 0) return;
-      if (this.step >= this._lastStep()) this.show(0);
+      if (this._at() >= this._lastStep()) this.show(0);
       this._setPlaying(true);
       this._due = 0;
       this._time = null;
@@ -256,6 +256,8 @@ window.rpax = window.rpax || {};
       this._range.value = String(this.step);
       this._range.setAttribute("aria-valuetext", `step ${this.step} of ${recording.length}`);
       this._stepText.textContent = `step ${this.step} of ${recording.length}`;
+      // Read aloud where somebody steps, not while it plays.
+      this._happening.setAttribute("aria-live", this.playing ? "off" : "polite");
       const now = recording.events.filter(({ step }) => step === this.step);
       this._happening.textContent = now
         .map(({ seat, text }) => (seat === null ? text : `seat ${seat}: ${text}`))
