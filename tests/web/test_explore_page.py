@@ -21,7 +21,7 @@ import rpax
 from rpax.recordings.recording import Seated, record
 from rpax.web.book import Book
 
-WAIT = 180_000
+WAIT = 120_000
 #: Each environment with the algorithm that is trained on it, and the kind of its scene.
 GAMES = (("overcooked/cramped_room", "sp"), ("storm", "sp"), ("hanabi/3x3", "sp"), ("matrix/figure-2", "at-rpg"))
 
@@ -392,6 +392,7 @@ def test_nothing_but_documents_is_served(small, page, folder):
         answer = page.request.get(f"{small}/{path}")
         assert answer.status in (400, 404), path
         assert str(folder) not in answer.text()
+    assert page.request.get(f"{small}/data/overview").ok
     tag = page.request.get(f"{small}/data/grid/0").headers["etag"]
     assert page.request.get(f"{small}/data/grid/0", headers={"If-None-Match": tag}).status == 304
     assert page.request.get(f"{small}/data/overview", headers={"Origin": "http://evil.example"}).status == 403
