@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import http.client
-import pathlib
 import socket
 import threading
 import time
@@ -97,9 +96,9 @@ class Served:
 @pytest.fixture(scope="module")
 def files() -> Iterator[None]:
     """A page and a script instead of the package's."""
-    contents = {"test.html": b"<!doctype html><title>page</title>", "theme.js": b"'use strict';"}
+    contents = {"test.html": "<!doctype html><title>page</title>", "theme.js": "'use strict';"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "_read_static", contents.__getitem__)
+        patch.setattr(server, "read_static", contents.__getitem__)
         yield
 
 
@@ -423,11 +422,6 @@ def test_by_default_the_next_free_port_is_taken() -> None:
     assert first.socket.getsockname()[1] != second.socket.getsockname()[1]
     first.socket.close()
     second.socket.close()
-
-
-def test_files_of_the_package_are_found_by_name_only() -> None:
-    for file in pathlib.Path(server.__file__).with_name("static").iterdir():
-        assert server._static_file(file.name).body == file.read_bytes()
 
 
 def test_a_missing_extra_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import importlib.resources
 import logging
 import os
 import secrets
@@ -21,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from rpax.cli.output import say
 from rpax.errors import InputError
 from rpax.web.guard import ANY_ADDRESS, Guard
+from rpax.web.player_files import read_static
 
 #: Where pages are served unless asked otherwise, and how many ports further on are tried.
 PORT, _PORTS = 8421, 20
@@ -162,11 +162,7 @@ def add_static(app: fastapi.FastAPI, names: Iterable[str], page: str) -> None:
 
 def _static_file(name: str) -> Response:
     kind = _KINDS[os.path.splitext(name)[1]]
-    return Response(_read_static(name), media_type=kind, headers={"cache-control": "no-cache"})
-
-
-def _read_static(name: str) -> bytes:
-    return importlib.resources.files("rpax.web").joinpath("static", name).read_bytes()
+    return Response(read_static(name), media_type=kind, headers={"cache-control": "no-cache"})
 
 
 def run_server(app: fastapi.FastAPI, listening: Listening, *, what: str, open_browser: bool, quiet: bool) -> None:

@@ -339,7 +339,13 @@
       const place = $("overlay");
       place.hidden = parts.length === 0;
       place.className = this.phase;
-      place.replaceChildren(...(parts.length ? [element("div", { class: "card-over" }, ...parts)] : []));
+      const card = element("div", { class: "card-over" }, ...parts);
+      // Numbers that count down are no dialog.
+      if (!given.length && parts.length) {
+        card.setAttribute("role", "dialog");
+        card.setAttribute("aria-label", parts[0].textContent);
+      }
+      place.replaceChildren(...(parts.length ? [card] : []));
       const first = place.querySelector("button.first");
       if (first) first.focus({ preventScroll: true });
     }
