@@ -26,6 +26,7 @@ VERBS = {
     "report": "one report of runs: curves, cross-play, attacks, gaps, diagnoses",
     "attack": "train an adversary against a fixed agent, and tell sabotage from a real weakness",
     "certify": "rationality gap of each agent of a run",
+    "explore": "runs in the browser: curves, cross-play grid, episodes to watch; or one file of it",
     "play": "play with a run's agents in the browser",
     "replay": "moving pictures of agents of a run that play together",
     "show": "draw an algorithm's objective graph",

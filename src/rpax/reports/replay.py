@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, UInt8
+from jaxtyping import Array, Float, Integer, Shaped, UInt8
 from PIL import Image
 
 from rpax.environments.own_files import running
@@ -73,7 +73,7 @@ class Player:
 
     def __init__(self, environment: Environment, *, greedy: bool) -> None:
         self.environment, self.greedy = environment, greedy
-        self._compiled: list[tuple[list[Any], bool, Callable[..., Any]]] = []
+        self._compiled: list[tuple[list[Any], str, Callable[..., Any]]] = []
 
     def play(self, agents: tuple[Agent, Agent], key: Key) -> Episode:
         """One episode of ``agents`` in seats 0 and 1.
@@ -90,21 +90,45 @@ class Player:
         episode, (first, second) = self._play(agents, key, watched=True)
         return episode, (first[: episode.length], second[: episode.length])
 
+    def returns(self, agents: tuple[Agent, Agent], keys: Shaped[Array, " episodes"]) -> Float[np.ndarray, "episodes 2"]:
+        """What the episodes of these keys return to each seat; they are played side by side, and nothing else is kept.
+
+        Batches are rounded otherwise, so that an action may come out differently than in :meth:`play`, rarely.
+        """
+        play, parameters = self._program(agents, "returns")
+        with asking():
+            return np.asarray(play(parameters, keys), np.float64)
+
     def _play(self, agents: tuple[Agent, Agent], key: Key, *, watched: bool) -> tuple[Episode, Any]:
-        wanted = [agent.policy.networks[agent.policy.head_of_seat[seat]] for seat, agent in enumerate(agents)]
-        known = (run for networks, watches, run in self._compiled if networks == wanted and watches == watched)
-        play = next(known, None)
-        if play is None:
-            play = jax.jit(self._make(agents, watched=watched))
-            self._compiled.append((wanted, watched, play))
-        parameters = [as_arrays(agent.parameters[agent.policy.head_of_seat[seat]]) for seat, agent in enumerate(agents)]
+        play, parameters = self._program(agents, "watch" if watched else "play")
         with asking():
             start, (after, actions, rewards, done, chances) = jax.tree.map(np.asarray, play(parameters, key))
         steps = int(np.argmax(done)) + 1 if done.any() else len(done)
         states = (start, *(jax.tree.map(lambda field, t=t: field[t], after) for t in range(steps)))
         return Episode(states, actions[:steps], rewards[:steps].astype(np.float64)), chances
 
-    def _make(self, agents: tuple[Agent, Agent], *, watched: bool) -> Callable[..., Any]:
+    def _program(self, agents: tuple[Agent, Agent], kind: str) -> tuple[Callable[..., Any], list[Any]]:
+        """The compiled program of a kind for agents with such networks, and these agents' parameters."""
+        wanted = [agent.policy.networks[agent.policy.head_of_seat[seat]] for seat, agent in enumerate(agents)]
+        known = (program for networks, its, program in self._compiled if networks == wanted and its == kind)
+        program = next(known, None)
+        if program is None:
+            program = jax.jit(self._make_returns(agents) if kind == "returns" else self._make(agents, kind == "watch"))
+            self._compiled.append((wanted, kind, program))
+        parameters = [as_arrays(agent.parameters[agent.policy.head_of_seat[seat]]) for seat, agent in enumerate(agents)]
+        return program, parameters
+
+    def _make_returns(self, agents: tuple[Agent, Agent]) -> Callable[..., Any]:
+        play = self._make(agents, watched=False)
+
+        def returns(parameters: list[Any], key: Key) -> Float[Array, "2"]:
+            _, (_, _, rewards, done, _) = play(parameters, key)
+            over = jnp.cumsum(done) > done
+            return jnp.where(over[:, None], 0.0, rewards).sum(axis=0)
+
+        return jax.vmap(returns, in_axes=(None, 0))
+
+    def _make(self, agents: tuple[Agent, Agent], watched: bool) -> Callable[..., Any]:
         environment, policies = self.environment, [agent.policy for agent in agents]
         heads = [policy.head_of_seat[seat] for seat, policy in enumerate(policies)]
         choose = self._choose

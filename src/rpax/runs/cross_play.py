@@ -66,7 +66,7 @@ def cross_play(
     store = None if out is None else CellStore(out)
     played: dict[tuple[int, int], Cell] = {}
     if store is not None:
-        store.open(_settings(game, episodes, seed, greedy))
+        store.open(cell_settings(game, episodes, seed, greedy))
         played = store.read(entrants)
     all_cells = cells_of(entrants)
     if not all_cells:
@@ -80,7 +80,8 @@ def cross_play(
     return CrossPlay.of(game, entrants, played, episodes=episodes, seed=seed, greedy=greedy)
 
 
-def _settings(game: Environment, episodes: int, seed: int, greedy: bool) -> dict[str, Any]:
+def cell_settings(game: Environment, episodes: int, seed: int, greedy: bool) -> dict[str, Any]:
+    """What all cells of a folder have in common, see :class:`~rpax.runs.cell_store.CellStore`."""
     # Shaped rewards are never part of a return.
     options = {name: value for name, value in game.made_with.items() if name != "shaping"}
     about = {"environment": game.name, "environment_options": options, "environment_file": _file_of(game)}

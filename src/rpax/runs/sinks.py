@@ -104,7 +104,7 @@ def _refuse_links(path: pathlib.Path) -> None:
         raise InputError(f"{path} is a link or no file, to which nothing is written; put the file itself there")
 
 
-def _row_of(line: bytes) -> dict[str, Any] | None:
+def row_of(line: bytes) -> dict[str, Any] | None:
     """What a line says; ``None`` where it is damaged or was cut off."""
     try:
         row = parse_json(line, finite=False) if line.endswith(b"\n") else None
@@ -125,7 +125,7 @@ def _end_of_lines(path: pathlib.Path, update: int, length: int | None) -> tuple[
         for line in file:
             if known and position >= (length or 0):
                 break
-            row = _row_of(line)
+            row = row_of(line)
             position += len(line)
             if row is not None and row["update"] <= update:
                 # What was passed over on the way here was damaged.
@@ -140,7 +140,7 @@ def _end_of_lines(path: pathlib.Path, update: int, length: int | None) -> tuple[
 def _copy_sound_lines(path: pathlib.Path, copy: pathlib.Path, update: int, end: int) -> None:
     with path.open("rb") as file, copy.open("wb") as kept:
         while file.tell() < end and (line := file.readline()):
-            row = _row_of(line)
+            row = row_of(line)
             if row is not None and row["update"] <= update:
                 kept.write(line)
 
@@ -229,7 +229,7 @@ def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     with path.open("rb") as file:
-        rows = [_row_of(line) for line in file]
+        rows = [row_of(line) for line in file]
     return [row for row in rows if row is not None]
 
 

@@ -1,1 +1,1 @@
-"""Pages: what is shown in the browser, and the server that shows it."""
+"""Pages in the browser: a server for one's own computer, an explorer of runs, people who play with agents."""
