@@ -62,6 +62,7 @@ def test_clipped_steps_are_a_phase_and_missing_manipulators_are_none(capsys):
     assert "  phase: manipulator gradient" not in stages
 
 
+@pytest.mark.slow
 def test_exact_training_of_an_attack_is_measured(capsys):
     command = ("ap-rpg", "matrix/figure-2", "--exact", "--lookahead", "1", "2", "--compilations", "2")
     document, stages = bench(capsys, *command)

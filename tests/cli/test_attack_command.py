@@ -29,6 +29,7 @@ def ring_run(tmp_path_factory) -> pathlib.Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_attack_of_a_deep_agent(ring_run, tmp_path, capsys, no_plots):
     out = tmp_path / "attack"
     arguments = ["attack", str(ring_run), "--updates", "2", "--seed", "3", "--out", str(out), *TINY]

@@ -341,7 +341,7 @@ def test_the_run_directory_with_its_config_is_there_before_jax_is_imported(tmp_p
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 77, ended.stderr
     listing, _, config = ended.stdout.partition("\n")
-    assert listing == "['config.yaml', 'objective.yaml', 'versions.json']"
+    assert listing == "['config.yaml', 'lock', 'objective.yaml', 'versions.json']"
     assert yaml.safe_load(config)["algorithm"] == "at-rpg"
 
 

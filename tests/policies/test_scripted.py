@@ -30,6 +30,7 @@ def test_random_is_uniform_over_what_is_legal():
     assert find_agent("scripted:random", rpax.make("matrix/figure-2")).seats == (0, 1)
 
 
+@pytest.mark.slow
 def test_idle_changes_nothing_in_storm_but_the_time():
     game = rpax.make("storm")
     agent = find_agent("scripted:idle", game)

@@ -97,6 +97,7 @@ def test_what_a_cook_does_next(room, name, state, expected):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_cooks_in_different_rooms_share_the_work_over_counters():
     # Left of column 2 onions and plates, right of it pots and delivery; the counters (2, 1) to (2, 3) touch both rooms.
     game = rpax.make("overcooked/forced_coord")
@@ -171,6 +172,7 @@ def test_together_they_deliver_soups(layout, cooks):
     assert layout == "custom" or found.mean() >= 100
 
 
+@pytest.mark.slow
 def test_idle_cooks_change_nothing_but_the_time(room):
     agent = find_agent("scripted:idle", room)
     state = state_of(room, (1, 1), FAR, facing=LEFT, holds="onion", pot=EMPTY - 1)

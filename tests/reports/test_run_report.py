@@ -68,6 +68,7 @@ def test_it_shows_trained_certificates(runs, tmp_path, capsys):
     assert f"at least {found['gap']:.3g} (± {found['half_width']:.2g})" in (tmp_path / "r" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_agents_of_one_seat_are_reported_without_cross_play(tmp_path, capsys, no_plots):
     """An adversary in seat 1 has nobody to play with, and runs in two games of one name play apart."""
     for number, payoffs in enumerate(([[1, 0], [0, 1]], [[2, 0], [0, 1]])):

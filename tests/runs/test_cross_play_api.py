@@ -39,6 +39,7 @@ def test_every_base_agent_of_every_seed_takes_part_under_its_name(runs):
     assert np.isfinite(result.mean).all()
 
 
+@pytest.mark.slow
 def test_manipulators_take_part_on_request():
     run = rpax.train("ap-rpg", "small/ring", victim="uniform", **TINY)
     assert rpax.cross_play([run], episodes=2).names == ("memory:0:adversary",)

@@ -93,6 +93,7 @@ def is_attacked(victim):
     assert "best_response" in found.returns.partners
 
 
+@pytest.mark.slow
 def test_a_scripted_partner_plays_in_cross_play_as_in_a_plain_loop():
     agrees_with_the_loop("scripted:onion-carrier")
 

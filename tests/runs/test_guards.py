@@ -91,6 +91,7 @@ def test_an_update_that_is_not_finite_leaves_its_seeds_state_as_it_was_but_for_t
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(report.metrics))
 
 
+@pytest.mark.slow
 def test_where_everything_is_finite_nothing_changes():
     plain, skipping = trainer_of(0.0, skip=False), trainer_of(0.0, skip=True)
     (one, report), (other, guarded) = (its.advance(its.init(), 3) for its in (plain, skipping))

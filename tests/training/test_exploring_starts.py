@@ -54,6 +54,7 @@ def test_the_share_of_episodes_that_begin_so(share):
         np.testing.assert_allclose(np.mean(lucky), share, atol=5 * np.sqrt(share * (1 - share) / episodes))
 
 
+@pytest.mark.slow
 def test_manipulators_have_them_too(lottery):
     settings = {"envs": 4, "steps": 4, "updates": 1, "exploring_starts": 1.0, "sampling": "uniform"}
     run = rpax.train("ad-rpg", lottery, evaluation_episodes=4, **settings)
