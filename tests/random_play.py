@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rpax.environments.protocol import Environment
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.recording import Recording, Seated, make_recording
-from rpax.reports.replay import Episode
 
 _PLAYERS = (Seated("random"), Seated("chance"))
 

@@ -9,7 +9,7 @@ from jaxmarl.environments.overcooked.common import OBJECT_TO_INDEX
 from jaxmarl.environments.overcooked.overcooked import POT_EMPTY_STATUS, POT_FULL_STATUS, POT_READY_STATUS
 from jaxmarl.environments.overcooked_v2.common import DynamicObject, StaticObject
 
-from rpax.reports.replay import Episode
+from rpax.evaluation.episodes import Episode
 
 _NAMES = {number: name for name, number in OBJECT_TO_INDEX.items()}
 _NOTHING = {"ingredients": [], "plated": False, "cooked": False}

@@ -11,13 +11,13 @@ import small_game
 import rpax
 from rpax.environments.jaxmarl.hanabi import make_hanabi
 from rpax.errors import InputError
+from rpax.evaluation.episodes import Player
 from rpax.evaluation.returns import make_sampler
 from rpax.objectives.plan import make_plan
 from rpax.policies.agent import make_agent_policy
 from rpax.policies.external import NEVER, External, Traced, asking
 from rpax.policies.networks import MLP
 from rpax.policies.sources import find_agent
-from rpax.reports.replay import Player
 from rpax.runs.agent import Agent
 from rpax.runs.config import TrainConfig
 from rpax.runs.prepare import prepare

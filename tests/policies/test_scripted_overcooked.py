@@ -10,8 +10,8 @@ import pytest
 
 import rpax
 from rpax.environments.jaxmarl.overcooked import OvercookedState
+from rpax.evaluation.episodes import Player
 from rpax.policies.sources import find_agent
-from rpax.reports.replay import Player
 
 UP, DOWN, RIGHT, LEFT, STAY, INTERACT = range(6)
 #: A move at random is drawn so often, or where only the other cook is in the way.

@@ -16,6 +16,7 @@ from random_play import play_randomly, record_all
 import rpax
 from rpax.environments.protocol import Environment
 from rpax.errors import InputError
+from rpax.evaluation.episodes import Episode, Player
 from rpax.policies import categorical
 from rpax.policies.agent import make_agent_policy
 from rpax.policies.networks import GRU, MLP
@@ -24,7 +25,6 @@ from rpax.recordings.reading import parse_recording
 from rpax.recordings.recording import Recording, Seated, make_recording, record_episode
 from rpax.recordings.scenes.scene import Move, scene_of
 from rpax.recordings.simulating import Simulator
-from rpax.reports.replay import Episode, Player
 from rpax.runs.agent import Agent
 
 

@@ -15,12 +15,13 @@ import rpax
 from rpax.environments import registry
 from rpax.environments.protocol import Environment, SeatSpace, Transition
 from rpax.errors import InputError
+from rpax.evaluation.episodes import Player
 from rpax.policies import categorical
 from rpax.policies.agent import make_agent_policy
 from rpax.policies.networks import GRU, MLP
 from rpax.reports import replay
 from rpax.reports.moving_picture import check_writable, write_moving_picture
-from rpax.reports.replay import Player, Replay
+from rpax.reports.replay import Replay
 from rpax.runs.agent import Agent
 from rpax.runs.config import config_from_dict
 

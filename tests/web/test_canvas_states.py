@@ -11,8 +11,8 @@ import shown_states
 from random_play import play_randomly, record_all
 
 import rpax
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.recording import Recording, Seated, make_recording
-from rpax.reports.replay import Episode
 
 _COUNT = 200
 #: So many recordings are handed over at once.

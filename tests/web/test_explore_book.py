@@ -12,8 +12,8 @@ import rpax
 from rpax.cli.main import main
 from rpax.evaluation.cross_play import Cell
 from rpax.evaluation.cross_play_result import CrossPlay, Named
+from rpax.evaluation.episodes import Player
 from rpax.recordings.recording import Recording, record
-from rpax.reports.replay import Player
 from rpax.web.book import Book, Missing, PlaySettings
 from rpax.web.book.grid import Grid
 from rpax.web.book.grid import Player as Seated

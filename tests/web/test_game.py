@@ -10,10 +10,10 @@ from small_game import Ring
 import rpax
 from rpax.environments.protocol import Environment
 from rpax.errors import InputError
+from rpax.evaluation.episodes import Episode, Player
 from rpax.policies.agent import make_agent_policy
 from rpax.policies.networks import GRU, MLP
 from rpax.policies.sources import find_agent
-from rpax.reports.replay import Episode, Player
 from rpax.runs.agent import Agent
 from rpax.web.game import MOST_STEPS, Game, Programs, Sitter, fresh_key
 

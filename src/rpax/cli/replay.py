@@ -10,7 +10,7 @@ from rpax.cli.output import print_json, progress_bar, say
 from rpax.errors import InputError, shown
 
 if TYPE_CHECKING:
-    from rpax.reports.replay import Episode, Player
+    from rpax.evaluation.episodes import Episode, Player
     from rpax.runs.run import Run
 
 
@@ -70,9 +70,10 @@ class Command:
         run = load(self.run_dir)
         pairings = [_parse_pairing(run, text) for text in self.pairing]
         seed = run.config.seed_list[0] if self.run_seed is None else self.run_seed
+        from rpax.evaluation.episodes import Player
         from rpax.folders import no_empty_folders
         from rpax.reports.moving_picture import check_writable
-        from rpax.reports.replay import Player, check_draws, check_numbers
+        from rpax.reports.replay import check_draws, check_numbers
         from rpax.runs.session import make_environment
 
         check_numbers(self.episodes, self.seed, self.fps, self.scale)

@@ -15,10 +15,11 @@ from rpax._version import __version__
 from rpax.environments.payoffs import read_payoffs
 from rpax.environments.protocol import Environment, Key
 from rpax.errors import InputError, shown
+from rpax.evaluation.episodes import Episode, Player
 from rpax.recordings.events import Event, printable
 from rpax.recordings.packing import pack
 from rpax.recordings.scenes.scene import action_names, scene_of
-from rpax.reports.replay import Episode, Player, check_numbers, check_seats
+from rpax.reports.replay import check_numbers, check_seats
 from rpax.runs.agent import Agent
 from rpax.runs.run import Run
 
@@ -64,7 +65,7 @@ class Recording:
     Attributes:
         environment: how the game was made.
         players: who sat in seat 0 and in seat 1.
-        key: the two words of the episode's key, see :meth:`rpax.reports.replay.Player.play`.
+        key: the two words of the episode's key, see :meth:`rpax.evaluation.episodes.Player.play`.
         greedy: whether agents took their likeliest actions.
         actions: of each seat in each step.
         rewards: of each seat in each step.
@@ -191,7 +192,7 @@ def make_recording(
 
     Args:
         environment: where it was played.
-        episode: what was played, with the keys of :meth:`rpax.reports.replay.Player.play`.
+        episode: what was played, with the keys of :meth:`rpax.evaluation.episodes.Player.play`.
         players: who sat in seat 0 and in seat 1.
         key: of the episode.
         greedy: whether agents took their likeliest actions.

@@ -11,9 +11,9 @@ from rpax.environments.own_files import SEPARATOR
 from rpax.environments.protocol import Environment, Key
 from rpax.environments.registry import make
 from rpax.errors import InputError, shown
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.recording import Recording
 from rpax.recordings.scenes.scene import scene_of
-from rpax.reports.replay import Episode
 
 #: How the names of files end that environments would read.
 _FILES = (".txt", ".json", ".npy", ".csv")

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 
 from rpax.environments.protocol import Environment
+from rpax.evaluation.episodes import Player
 from rpax.objectives.plan import Pairing
 from rpax.reports.moving_picture import check_writable, write_moving_picture
-from rpax.reports.replay import Player, Replay, draws_itself
+from rpax.reports.replay import Replay, draws_itself
 from rpax.runs.agent import Agent
 
 

@@ -1,7 +1,8 @@
 """A game in progress: agents and people at a table, one step at a time.
 
-Keys are those of :class:`rpax.reports.replay.Player`, so that an episode can be simulated again from its key and its
-actions, and two agents play here what they play there. Agents decide as soon as a state is there, before a person does.
+Keys are those of :class:`rpax.evaluation.episodes.Player`, so that an episode can be simulated again from its key and
+its actions, and two agents play here what they play there. Agents decide as soon as a state is there, before a person
+does.
 """
 
 import dataclasses
@@ -17,12 +18,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rpax.environments.protocol import Environment, Key, State
 from rpax.errors import InputError
+from rpax.evaluation.episodes import Episode
 from rpax.policies import categorical
 from rpax.policies.agent import as_arrays
 from rpax.policies.external import asking
 from rpax.recordings.recording import Recording, Seated, make_recording
 from rpax.recordings.scenes.scene import Move, Scene, scene_of
-from rpax.reports.replay import Episode
 from rpax.runs.agent import Agent
 
 #: Longer episodes end here, as recordings do.
@@ -172,7 +173,7 @@ class Game:
     Args:
         programs: of its environment.
         sitters: who sits in seat 0 and in seat 1.
-        key: of the episode, as :meth:`rpax.reports.replay.Player.play` takes it.
+        key: of the episode, as :meth:`rpax.evaluation.episodes.Player.play` takes it.
 
     Raises:
         InputError: an agent that is a function of a user's own does not answer.

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Int
 
 from rpax.environments.jaxmarl.hanabi import Hanabi
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.events import Event
 from rpax.recordings.scenes.scene import Moments, Scene, bits, columns
-from rpax.reports.replay import Episode
 
 
 class HanabiScene(Scene):

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Int, Integer, Shaped
 
 from rpax.environments.jaxmarl.overcooked import Overcooked, OvercookedV2
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.events import Event, number
 from rpax.recordings.scenes.scene import Moments, Scene, columns
-from rpax.reports.replay import Episode
 
 #: Cells by kind; piles are digits, the number of their ingredient.
 FLOOR, COUNTER, POT, GOAL, PLATES, RECIPE, BUTTON = ".", "#", "P", "X", "B", "R", "r"

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Int, Integer, Shaped
 
 from rpax.environments.protocol import Environment, State
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.events import Event, number, printable
-from rpax.reports.replay import Episode, draws_itself
+from rpax.reports.replay import draws_itself
 
 
 class Move(NamedTuple):

@@ -12,9 +12,9 @@ from jaxtyping import Int
 
 from rpax.environments.storm.game import SABOTAGE_CELL, Storm
 from rpax.environments.storm.grid import COIN_CELLS, SIZE
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.events import Event, number
 from rpax.recordings.scenes.scene import Moments, Scene, bits, columns
-from rpax.reports.replay import Episode
 
 
 class StormScene(Scene):

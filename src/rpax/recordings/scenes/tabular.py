@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Int
 
 from rpax.environments.tabular_game import TabularGame
+from rpax.evaluation.episodes import Episode
 from rpax.recordings.events import Event, number
 from rpax.recordings.scenes.scene import Moments, Scene, action_names, columns
-from rpax.reports.replay import Episode
 
 
 class TableScene(Scene):

@@ -10,7 +10,7 @@ from rpax.web.book.text import numbers
 
 if TYPE_CHECKING:
     from rpax.evaluation.cross_play import Entrant
-    from rpax.reports.replay import Player
+    from rpax.evaluation.episodes import Player
     from rpax.runs.agent import Agent
 
 PICKS = ("best", "median", "worst")
@@ -93,7 +93,7 @@ class Episodes:
         return record_episode(self._playing(), _agents(pair), key, names).to_dict()
 
     def _playing(self) -> "Player":
-        from rpax.reports.replay import Player
+        from rpax.evaluation.episodes import Player
 
         game = self._grid.game
         assert game is not None, "there are entrants, so there is a game"
