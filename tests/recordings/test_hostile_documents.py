@@ -148,6 +148,7 @@ _SCENES: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "colours of lists": ("hanabi/3x3", put("scene", "colours", 0, to=["R"])),
     "a row less": ("matrix/figure-14", lambda d: d["scene"]["payoffs"][0].pop()),
     "payoffs of text": ("matrix/figure-14", put("scene", "payoffs", 0, 0, 0, 0, to="3")),
+    "a payoff beyond all floats": ("matrix/figure-14", put("scene", "payoffs", 0, 0, 0, 0, to=10**400)),
     "a huge payoff": ("matrix/figure-14", put("scene", "payoffs", 0, 0, 0, 0, to=1e308)),
     "a state that is none": ("extensive/g2", put("scene", "next", 0, 0, 0, to=5)),
     "an action less": ("extensive/g2", lambda d: d["scene"]["actions"][0].pop()),

@@ -1,6 +1,7 @@
 """The explorer's book: grids that are played as cross-play is, recordings of their cells, and what goes wrong in it."""
 
 import json
+import shlex
 import shutil
 import threading
 
@@ -173,6 +174,38 @@ def test_episodes_of_people_are_listed_and_damaged_ones_say_why(runs, tmp_path):
     assert Recording.load(plays / "b.rpax.json").to_dict() == found.play(0, 1)
     with pytest.raises(rpax.InputError):
         found.play(0, 0)
+
+
+def test_a_recording_that_is_damaged_in_a_way_nobody_thought_of_leaves_the_rest(runs, tmp_path, monkeypatch):
+    run = shutil.copytree(runs / "sp", tmp_path / "run")
+    (run / "plays").mkdir()
+    for name in "ab":
+        record(rpax.load(runs / "sp"), ("base_0", "base_0"), run / "plays" / f"{name}.rpax.json")
+    read = Recording.load
+
+    def load(path):
+        if path.name.startswith("a"):
+            raise OverflowError("int too large to convert to float")
+        return read(path)
+
+    monkeypatch.setattr(Recording, "load", load)
+    first, second = book_of(run).run(0)["plays"]
+    assert first == {"id": 0, "name": "a", "reason": "int too large to convert to float"}
+    assert "returns" in second
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_the_command_that_plays_with_an_agent_is_one_whatever_the_run_is_called(live, runs, tmp_path):
+    run = shutil.copytree(runs / "sp", tmp_path / "x; touch $(ran) 'y")
+    page = RunPage(run, "x")
+    page.refresh()
+    grid = Grid([page], SETTINGS, None, commands=live)
+    assert list(grid.play())
+    command = grid.document()["agents"][0]["command"]
+    if live:
+        assert shlex.split(command) == ["rpax", "play", str(run), "--agent", "base_0", "--run-seed", "0"]
+    else:
+        assert command is None, "a file that is sent to others tells no paths"
 
 
 # ---- words

@@ -32,8 +32,11 @@ def explore_app(book: Book, listening: Listening) -> fastapi.FastAPI:
 
     @app.get("/data/overview")
     def overview(request: fastapi.Request) -> Response:
-        book.refresh()
-        return _answer(request, book.overview)
+        def latest() -> object:
+            book.refresh()
+            return book.overview()
+
+        return _answer(request, latest)
 
     @app.get("/data/run/{number:int}")
     def run(request: fastapi.Request, number: int) -> Response:

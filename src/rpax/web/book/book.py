@@ -109,7 +109,7 @@ class Book:
             if grid is None:
                 if not can_meet(runs):
                     continue
-                grid = Grid(group, self.settings, self._cells_of(group[0]))
+                grid = Grid(group, self.settings, self._cells_of(group[0]), commands=self.live)
                 self._grids.append(grid)
             number = self._grids.index(grid)
             state = tuple((id(page), page.played_version) for page in group)

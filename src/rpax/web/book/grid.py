@@ -1,6 +1,7 @@
 """The cross-play of the runs of one environment, cell by cell as it is played."""
 
 import pathlib
+import shlex
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,6 +59,7 @@ class Grid:
         pages: the runs that may take part; more may come.
         settings: how cells are played.
         cells: a folder that keeps cells.
+        commands: whether to tell, with the paths of this computer, how to play with an agent.
 
     Attributes:
         version: counts changes.
@@ -67,8 +69,11 @@ class Grid:
         entrants: who plays, and ``players`` where they come from.
     """
 
-    def __init__(self, pages: Sequence[RunPage], settings: PlaySettings, cells: pathlib.Path | None) -> None:
+    def __init__(
+        self, pages: Sequence[RunPage], settings: PlaySettings, cells: pathlib.Path | None, *, commands: bool = True
+    ) -> None:
         self.pages, self.settings, self.cells_folder = list(pages), settings, cells
+        self._commands = commands
         self.version = 0
         self.problem: str | None = None
         self.left_out: dict[str, str] = {}
@@ -214,8 +219,9 @@ class Grid:
         """Everything about the grid: see :meth:`rpax.evaluation.cross_play_result.CrossPlay.to_dict`, and more.
 
         Returns:
-            ``agents`` (name, short, group, run, seed, agent, gaps), ``order`` and ``values``: for seat 0, seat 1 and
-            both the matrices ``mean``, ``low``, ``high``; once all is played the ``metrics`` of every group.
+            ``agents`` (name, short, group, run, seed, agent, gaps, and the command that plays with them), ``order`` and
+            ``values``: for seat 0, seat 1 and both the matrices ``mean``, ``low``, ``high``; once all is played the
+            ``metrics`` of every group.
         """
         with self._lock:
             return self._document()
@@ -247,9 +253,16 @@ class Grid:
                 "seed": player.seed,
                 "agent": name_text(player.agent),
                 "gaps": gaps_of_agent(player),
+                "command": _command(player) if self._commands else None,
             }
             for entrant, name, player in zip(result.entrants, short, self.players, strict=True)
         ]
+
+
+def _command(player: Player) -> str:
+    """What a shell understands, whatever the run is called."""
+    words = ["rpax", "play", str(player.page.path), "--agent", player.agent, "--run-seed", str(player.seed)]
+    return shlex.join(words)
 
 
 def _players_of(pages: Sequence[RunPage]) -> list[Player]:

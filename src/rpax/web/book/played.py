@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from rpax.errors import InputError
 from rpax.web.book.text import name_text, number, numbers, plain_text
 
 #: Episodes of a run that are listed.
@@ -61,8 +60,8 @@ def _entry(path: pathlib.Path) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name_text(path.name.removesuffix(_SUFFIX))}
     try:
         recording = Recording.load(path)
-    except InputError as error:
-        return found | {"reason": plain_text(error)}
+    except Exception as error:  # one that is damaged in a way nobody thought of leaves the others alone
+        return found | {"reason": plain_text(error) or type(error).__name__}
     return found | {
         "players": [{"name": name_text(player.name), "kind": player.kind} for player in recording.players],
         "returns": numbers(recording.returns),

@@ -93,11 +93,11 @@ window.rpax = window.rpax || {};
           )
         : null,
       h("p", { key: "runs", class: "muted small" }, "Runs: ", runs(agents)),
-      h("p", { key: "play", class: "muted small" }, "Take a seat yourself: ", h("code", null, command(agents[0]))),
+      agents[0].command
+        ? h("p", { key: "play", class: "muted small" }, "Take a seat yourself: ", h("code", null, agents[0].command))
+        : null,
     );
   }
-
-  const command = (agent) => `rpax play ${agent.run} --agent ${agent.agent} --run-seed ${agent.seed}`;
 
   const seated = (agent, seat) =>
     h("span", { key: seat, class: `seat${seat}`, title: agent.name }, agent.short);
