@@ -134,7 +134,7 @@ def test_cooks_in_different_rooms_share_the_work_over_counters():
 def returns(game: Any, cooks: tuple[str, str], episodes: int = 4) -> np.ndarray:
     """Of whole episodes."""
     agents = [find_agent(f"scripted:{name}", game) for name in cooks]
-    play = Player(game, greedy=False)._make((agents[0], agents[1]))
+    play = Player(game, greedy=False)._make((agents[0], agents[1]), watched=False)
     rewards = jax.jit(jax.vmap(lambda key: play([{}, {}], key)[1][2]))(jax.random.split(jax.random.key(0), episodes))
     return np.asarray(rewards.sum(axis=1)[:, 0])
 

@@ -115,6 +115,14 @@ def test_the_command_exports_without_the_extra(run, tmp_path):
     assert documents(out)["overview"]["title"] == "mine"
 
 
+def test_what_was_written_is_told_as_json(run, tmp_path, capsys):
+    out = tmp_path / "x.html"
+    assert main(["explore", str(run), "--export", str(out), "--json", "--quiet"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["file"], told["bytes"]) == (str(out), out.stat().st_size)
+    assert told["recordings"] >= len(told["picks"]) > 0
+
+
 def test_quiet_says_nothing(run, tmp_path, capsys):
     assert main(["explore", str(run), "--export", str(tmp_path / "x.html"), "--episodes", "3", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")

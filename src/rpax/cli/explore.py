@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rpax.cli.output import progress_bar, say
+from rpax.cli.output import print_json, progress_bar, say
 from rpax.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Command:
     """Address to serve at. Any but the default lets other computers in, who need the token that is printed."""
     no_browser: tyro.conf.FlagCreatePairsOff[bool] = False
     """Do not open the page."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the address, or what was exported, as a JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
 
@@ -78,7 +80,8 @@ class Command:
         listening = listen(self.host, self.port)
         try:
             app = explore_app(book, listening)
-            run_server(app, listening, what=self.title, open_browser=not self.no_browser, quiet=self.quiet)
+            shown = {"open_browser": not self.no_browser, "quiet": self.quiet, "json": self.json}
+            run_server(app, listening, what=self.title, **shown)
         finally:
             listening.socket.close()
             book.close()
@@ -125,6 +128,9 @@ class Command:
                 shown[what](done, total, ())
 
             written = export(self._book(live=False), path, progress)
+        if self.json:
+            about = {"file": str(written.path), "bytes": written.size}
+            print_json({**about, "recordings": written.recordings, "picks": list(written.picks)})
         picks = ", ".join(written.picks)
         say(
             f"written: {written.path}, {written.size / 1e6:.1f} MB, {written.recordings} "

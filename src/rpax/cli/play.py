@@ -71,6 +71,8 @@ class Command:
     """The port; 0 for any that is free."""
     no_browser: tyro.conf.FlagCreatePairsOff[bool] = False
     """Do not open the page in the browser."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the address as a JSON document on stdout; everything else goes to stderr."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print nothing but the address."""
 
@@ -92,7 +94,7 @@ class Command:
             token=listening.token,
             all_played=lambda: stop_server(app),
         )
-        run_server(app, listening, what="play", open_browser=not self.no_browser, quiet=self.quiet)
+        run_server(app, listening, what="play", open_browser=not self.no_browser, quiet=self.quiet, json=self.json)
         episodes = f"{host.played} episode{'' if host.played == 1 else 's'}"
         say(f"{episodes} played; recordings are in {host.out}", quiet=self.quiet)
         return 0

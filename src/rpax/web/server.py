@@ -10,6 +10,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Iterable, Mapping
+from json import dumps
 from typing import Any, NamedTuple
 
 import fastapi
@@ -165,7 +166,9 @@ def _static_file(name: str) -> Response:
     return Response(read_static(name), media_type=kind, headers={"cache-control": "no-cache"})
 
 
-def run_server(app: fastapi.FastAPI, listening: Listening, *, what: str, open_browser: bool, quiet: bool) -> None:
+def run_server(
+    app: fastapi.FastAPI, listening: Listening, *, what: str, open_browser: bool, quiet: bool, json: bool = False
+) -> None:
     """Serve until interrupted or stopped. The address is printed on stdout, once it answers.
 
     Args:
@@ -174,11 +177,12 @@ def run_server(app: fastapi.FastAPI, listening: Listening, *, what: str, open_br
         what: is to be seen there, for the line on stderr.
         open_browser: show it in the user's browser, where there is one.
         quiet: say nothing else.
+        json: print the address as a JSON document.
 
     Raises:
         KeyboardInterrupt: after a signal.
     """
-    print(listening.url, flush=True)
+    print(dumps({"url": listening.url}) if json else listening.url, flush=True)
     say(f"{what}: open the address above in a browser; Ctrl-C ends it", quiet=quiet)
     if open_browser and _has_screen():
         threading.Thread(target=_open, args=(listening.url,), daemon=True).start()
