@@ -274,3 +274,21 @@ def test_a_session_that_goes_on_starts_where_the_checkpoint_is(finished_run, tmp
     session = Session.go_on(directory.read_config(), directory.read_objective(), directory)
     assert session.update == 4
     assert np.asarray(session.state.update).tolist() == [4, 4]
+
+
+def test_a_run_that_was_killed_before_it_copied_its_victim_copies_it_when_it_goes_on(tmp_path, no_plots):
+    settings = {"exact": True, "updates": 3, "log_every": 1, "victim": "[0.8, 0.2]"}
+    whole = tmp_path / "whole"
+    rpax.train("ap-rpg", "matrix/figure-2", **settings, out=whole)
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.yaml", "objective.yaml", "versions.json"):
+        shutil.copy(whole / name, run)
+    assert rpax.resume(run).status == "finished"
+    assert_same_outcome(run, whole)
+    files = [
+        pathlib.Path("fixed/victim.safetensors"),
+        *(p.relative_to(whole) for p in whole.glob("checkpoints/*/manifest.json")),
+    ]
+    for file in files:
+        assert (run / file).read_bytes() == (whole / file).read_bytes()

@@ -109,9 +109,7 @@ class Session:
         agents = resolve_fixed(config, objective, game, fixed, [n for n in objective.fixed if n not in partners])
         digests = {}
         if directory is not None:
-            for name, (policy, parameters) in agents.items():
-                if not is_asked(policy):
-                    write_policy(fixed_file(directory, name), policy, parameters, agent=name)
+            _copy_fixed(directory, agents)
             digests = fixed_digests(directory, agents)
         problem = make_problem(config, objective, game, agents, partners)
         ends = ends_of(None, config.updates or 0)
@@ -150,6 +148,9 @@ class Session:
         agents = read_fixed(directory, config, objective, game, copied, digests)
         trainer = make_trainer(config, make_problem(config, objective, game, agents, partners))
         if checkpoint is None or manifest is None:
+            # What was killed before it made its copies makes them now.
+            _copy_fixed(directory, {name: agents[name] for name in copied if name not in digests})
+            digests = fixed_digests(directory, copied)
             return cls(config, objective, directory, trainer, trainer.init(), 0, ends=ends, fixed=digests)
         changes += other_machine(manifest, machine(trainer.devices))
         state, update = load_checkpoint(checkpoint, trainer.state_shape())
@@ -340,6 +341,13 @@ class Session:
             with writing(directory.plots):
                 draw_run_plots(run, self.trainer.problem.environment, directory.plots)
         write_results(run, directory)
+
+
+def _copy_fixed(directory: RunDirectory, agents: "Mapping[str, tuple[AgentPolicy, Parameters]]") -> None:
+    """Copy fixed agents into the run directory; functions cannot be."""
+    for name, (policy, parameters) in agents.items():
+        if not is_asked(policy):
+            write_policy(fixed_file(directory, name), policy, parameters, agent=name)
 
 
 def write_policies(run: Run, directory: RunDirectory) -> None:
