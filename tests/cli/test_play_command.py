@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from rpax.cli import play
 from rpax.cli.main import main
 from rpax.recordings.recording import Recording
 
@@ -139,6 +140,47 @@ def test_it_ends_after_the_last_episode(finished_run: pathlib.Path, tmp_path: pa
     assert recording.players[1].name == "P07"
     assert recording.players[0].name == f"{finished_run.name}:0:victim"
     assert recording.simulate().returns == (-1, -1)
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_episodes_that_were_not_written_are_tried_again_at_the_end_and_told(
+    finished_run: pathlib.Path,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
+) -> None:
+    make_host, hosts = play.Command._make_host, []
+    save, failed = Recording.save, []
+
+    def keep_host(command: Any) -> Any:
+        hosts.append(make_host(command))
+        return hosts[-1]
+
+    def fail_at_first(recording: Any, path: Any) -> None:
+        if len(failed) < tries:
+            failed.append(path)
+            raise OSError(28, "No space left on device")
+        save(recording, path)
+
+    def play_once(app: Any, listening: Any, **options: Any) -> None:
+        listening.socket.close()
+        game = hosts[-1].new_game(0, 1)
+        game.step({1: 2})
+        hosts[-1].finish(game)
+
+    monkeypatch.setattr(play.Command, "_make_host", keep_host)
+    monkeypatch.setattr(Recording, "save", fail_at_first)
+    monkeypatch.setattr("rpax.web.server.run_server", play_once)
+    out = tmp_path / "plays"
+    status = main(["play", str(finished_run), "--agent", "victim", "--out", str(out), "--no-browser", "--port", "0"])
+    told = capsys.readouterr().err.splitlines()[-1]
+    if tries == 1:
+        assert (status, told) == (0, f"1 episode played; recordings are in {out}")
+        assert len([*out.iterdir()]) == 1
+    else:
+        assert status == 2
+        assert told == f"rpax: 1 of 1 episode lost, as {out} cannot be written (No space left on device)"
 
 
 def test_a_signal_ends_it_with_status_130(finished_run: pathlib.Path, start: Any) -> None:

@@ -299,6 +299,8 @@ def mutated_files(folder: pathlib.Path, names: list[str], count: int, seed: int,
             if name == "cells of a cross-play" and result is not None:
                 assert [len(result.mean), len(result.std)] == [3, 3]
                 assert {type(value) for value in (*result.mean, *result.std)} <= {int, float}
+                assert np.isfinite([*result.mean, *np.square(result.std)]).all()
+                assert min(result.std) >= 0
                 assert result.episodes > 0
             if name == "layout" and result is not None:
                 check_layout(result)
@@ -315,7 +317,8 @@ def test_mutated_checkpoints_are_refused_or_read_as_they_were_written(tmp_path, 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_mutated_files_are_refused_or_valid(name, tmp_path, canary):
-    found = mutated_files(tmp_path, [name], 60, 2, canary)
+    # Few changes leave a cell that counts.
+    found = mutated_files(tmp_path, [name], 300 if name == "cells of a cross-play" else 60, 2, canary)
     assert found[name]["refused"] > 0
     if name == "cells of a cross-play":
         assert found[name]["read"] > 0

@@ -105,6 +105,30 @@ def test_a_line_that_was_cut_off_is_played_again(runs, tmp_path):
     assert not played
 
 
+def test_cells_of_numbers_that_are_none_are_played_again(runs, tmp_path):
+    _, sp = runs
+    first = rpax.cross_play([sp], episodes=4, out=tmp_path / "kept")
+    cells = tmp_path / "kept/cells.jsonl"
+    damages = [
+        {"mean": [10**400, 0, 0]},
+        {"mean": [0.0, -1e301, 0.0]},
+        {"mean": [float("nan"), 0.0, 0.0]},
+        {"mean": [True, 0.0, 0.0]},
+        {"std": [-5.0, 0.0, 0.0]},
+        {"std": [0.0, 1e308, 0.0]},
+        {"std": [0.0, 0.0, float("inf")]},
+        {"episodes": 10**400},
+        {"episodes": 0},
+    ]
+    lines = [json.loads(line) for line in cells.read_text().splitlines()]
+    damaged = [json.dumps(line | damage) for line, damage in zip(lines, damages, strict=True)]
+    cells.write_text("\n".join(damaged) + "\n")
+    played = []
+    again = rpax.cross_play([sp], episodes=4, out=tmp_path / "kept", progress=lambda *numbers: played.append(numbers))
+    assert again.cells == first.cells
+    assert played == [(done, 9) for done in range(1, 10)]
+
+
 def test_roles_with_a_seat_of_their_own_meet_where_they_can():
     run = rpax.train("at", "matrix/figure-2", exact=True, updates=2)
     result = rpax.cross_play([run], episodes=10)

@@ -108,6 +108,19 @@ def test_cells_played_otherwise_are_refused_on_the_page(runs, tmp_path):
     assert "episodes 9, not 6" in found.overview()["grids"][0]["problem"]
 
 
+def test_cells_of_another_game_are_left_alone_and_that_is_told_once(runs, tmp_path, capsys):
+    cells = tmp_path / "cells"
+    cells.mkdir()
+    (cells / "settings.json").write_text('{"environment": "matrix/custom"}')
+    found = book_of(runs / "sp", runs / "ad", runs / "other", cells=cells)
+    found.refresh()
+    assert [grid.cells_folder for grid in found.grids] == [None, cells]
+    assert capsys.readouterr().err == (
+        f"rpax: folder {cells} holds cells of 'matrix/custom'; those of matrix/figure-13 are played anew and not kept, "
+        "give them a --cells of their own\n"
+    )
+
+
 def test_damaged_runs_stand_beside_the_others(runs, tmp_path):
     for name in ("config", "policy"):
         shutil.copytree(runs / "sp", tmp_path / name)

@@ -314,7 +314,7 @@ def test_fingers_play_on_a_small_screen(browser: Any, tmp_path: pathlib.Path) ->
     assert recording.action_names[0].index("down") in recording.actions[:, 0]
 
 
-@pytest.mark.parametrize("name", ["storm", "hanabi/3x3", "matrix/figure-14"])
+@pytest.mark.parametrize("name", ["overcooked/cramped_room", "storm", "hanabi/3x3", "matrix/figure-14"])
 def test_everybody_can_read_and_reach_everything(page: Any, tmp_path: pathlib.Path, name: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the dev extra is missing")
     environment = rpax.make(name)

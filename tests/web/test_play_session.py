@@ -123,6 +123,18 @@ def test_an_episode_ends_and_is_recorded(ring: Page, tmp_path: pathlib.Path) -> 
     assert kinds(ring.send("start", partner=0, seat=0)) == ["begin", "frame"]
 
 
+def test_an_episode_is_recorded_before_the_page_knows_its_end(ring: Page, tmp_path: pathlib.Path) -> None:
+    ring.send("start", partner=0, seat=1)
+    ring.wait(COUNTDOWN + 19.5 * WINDOW)
+    assert not (tmp_path / "plays").exists()
+    frame = next(iter(ring.session.tick(ring.now + WINDOW)))
+    assert (frame["step"], frame["over"]) == (20, True)
+    (file,) = (tmp_path / "plays").iterdir()
+    assert Recording.load(file).length == 20
+    assert kinds(ring.send("start", partner=0, seat=0)) == ["begin", "frame"], "nobody has to wait for the end"
+    assert len([*(tmp_path / "plays").iterdir()]) == 1
+
+
 def test_pauses_stop_the_time(ring: Page) -> None:
     ring.send("start", partner=0, seat=0)
     ring.wait(COUNTDOWN + 2.5 * WINDOW)
@@ -239,16 +251,16 @@ def test_after_the_last_episode_no_other_begins(tmp_path: pathlib.Path) -> None:
     assert len([*tmp_path.iterdir()]) == 2
 
 
+def full_disk(*arguments: Any, **named: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_full_disk_is_told_and_the_game_goes_on(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = Page(host_of(Ring(horizon=2), tmp_path / "plays"))
     write = pathlib.Path.write_text
-
-    def full(*arguments: Any, **named: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    monkeypatch.setattr(pathlib.Path, "write_text", full_disk)
     page.send("start", partner=0, seat=0)
     end = page.wait(10)[-1]
     assert end["problem"] == (
@@ -262,6 +274,23 @@ def test_a_full_disk_is_told_and_the_game_goes_on(
     page.send("start", partner=0, seat=0)
     assert page.wait(10)[-1]["problem"] is None
     assert len([*(tmp_path / "plays").iterdir()]) == 2, "both are there now, and nothing else"
+
+
+def test_what_waits_is_written_at_the_end_and_what_was_dropped_counts_as_lost(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = host_of(Ring(horizon=2), tmp_path / "plays")
+    page = Page(host)
+    monkeypatch.setattr("rpax.web.host._MOST_UNWRITTEN", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Recording, "save", full_disk)
+        for _ in range(3):
+            page.send("start", partner=0, seat=0)
+            page.wait(10)
+        assert host.write_waiting() == (3, "No space left on device")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("wait for the next try: 2")
+    assert host.write_waiting() == (1, "too many waited")
+    assert len([*(tmp_path / "plays").iterdir()]) == 2
 
 
 def test_a_partner_that_fails_ends_the_game_only(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -369,6 +369,15 @@ def test_without_the_token_nothing_is_served(guarded: Served) -> None:
     assert guarded.refuses()
 
 
+def test_a_query_of_many_fields_is_refused_like_any_other(
+    guarded: Served, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/?" + "&".join("x" * 21), "/?" + "a=1&" * 21 + "token=secret-token", "/?" + "&" * 500):
+        assert guarded.get(path)[0] == 401
+    assert guarded.get("/?a&b&token=secret-token")[0] == 200
+    assert "Traceback" not in caplog.text + capsys.readouterr().err
+
+
 def test_the_token_becomes_a_cookie_that_no_script_reads(guarded: Served) -> None:
     status, text, headers = guarded.get("/?token=secret-token")
     assert status == 200

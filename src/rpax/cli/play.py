@@ -94,10 +94,24 @@ class Command:
             token=listening.token,
             all_played=lambda: stop_server(app),
         )
-        run_server(app, listening, what="play", open_browser=not self.no_browser, quiet=self.quiet, json=self.json)
-        episodes = f"{host.played} episode{'' if host.played == 1 else 's'}"
-        say(f"{episodes} played; recordings are in {host.out}", quiet=self.quiet)
-        return 0
+        shown = {"open_browser": not self.no_browser, "quiet": self.quiet, "json": self.json}
+        try:
+            run_server(app, listening, what="play", **shown)
+        finally:
+            # Also after a signal, which is how most sessions end.
+            lost = self._tell(host)
+        return 2 if lost else 0
+
+    def _tell(self, host: "Host") -> int:
+        """Say what was played, and how many recordings of it are lost, after another try to write them."""
+        lost, reason = host.write_waiting()
+        if lost:
+            say(f"rpax: {lost} of {_episodes(host.played)} lost, as {host.out} cannot be written ({reason})")
+        elif host.played:
+            say(f"{_episodes(host.played)} played; recordings are in {host.out}", quiet=self.quiet)
+        else:
+            say("no episode was played to its end", quiet=self.quiet)
+        return lost
 
     def _make_host(self) -> "Host":
         from rpax.runs.run import load
@@ -127,3 +141,7 @@ class Command:
         )
         out = self.out or self.run_dir / "plays"
         return Host(Programs(environment, greedy=self.greedy), partners, rules, out, adviser)
+
+
+def _episodes(count: int) -> str:
+    return f"{count} episode{'' if count == 1 else 's'}"

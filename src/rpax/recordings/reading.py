@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rpax.errors import InputError, shown
-from rpax.recordings.events import KINDS, MOST_TEXT, Event
+from rpax.recordings.events import KINDS, Event, check_text
 from rpax.recordings.packing import unpack
 from rpax.recordings.recording import FORMAT, Made, Recording, Seated
 from rpax.recordings.scenes.checks import check_scene
@@ -99,7 +99,7 @@ def _recording(found: Any) -> Recording:
         probabilities=_probabilities(found["probabilities"], length, names),
         action_names=names,
         events=_events(found["events"], length),
-        version=_text(found["rpax"], "a version"),
+        version=check_text(found["rpax"], "a version"),
     )
     stated = [_number(value, "a return") for value in _pair(found["returns"], "returns")]
     if not np.allclose(stated, recording.returns, rtol=1e-6, atol=1e-9):
@@ -129,19 +129,12 @@ def _number(found: Any, what: str) -> float:
     return value
 
 
-def _text(found: Any, what: str, most: int = MOST_TEXT) -> str:
-    # Terminals obey some of those that are not printable.
-    if not isinstance(found, str) or len(found) > most or not found.isprintable():
-        raise NotStrictJSON(f"has {shown(found)} for {what}, which is no text of at most {most} printable characters")
-    return found
-
-
 def _action_names(found: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = []
     for each in _pair(found, "action names"):
         if not isinstance(each, list) or not 1 <= len(each) <= _MOST_ACTIONS:
             raise NotStrictJSON(f"has {shown(each)} for the names of 1 to {_MOST_ACTIONS} actions")
-        names.append(tuple(_text(name, "the name of an action") for name in each))
+        names.append(tuple(check_text(name, "the name of an action") for name in each))
     return names[0], names[1]
 
 
@@ -166,8 +159,8 @@ def _rewards(found: list[Any], length: int) -> np.ndarray:
 def _made(found: Any) -> Made:
     check_keys(found, {"name": str, "options": dict, "payoffs": (list, type(None))})
     for option in found["options"]:
-        _text(option, "the name of an option")
-    return Made(_text(found["name"], "an environment"), found["options"], found["payoffs"])
+        check_text(option, "the name of an option")
+    return Made(check_text(found["name"], "an environment"), found["options"], found["payoffs"])
 
 
 def _players(found: Any) -> tuple[Seated, Seated]:
@@ -176,7 +169,7 @@ def _players(found: Any) -> tuple[Seated, Seated]:
         check_keys(each, {"name": str, "kind": str})
         if each["kind"] not in ("agent", "person"):
             raise NotStrictJSON(f"has a player who is {shown(each['kind'])}, neither agent nor person")
-        seated.append(Seated(_text(each["name"], "a player"), each["kind"]))
+        seated.append(Seated(check_text(each["name"], "a player"), each["kind"]))
     return seated[0], seated[1]
 
 
@@ -209,5 +202,5 @@ def _events(found: list[Any], length: int) -> tuple[Event, ...]:
             raise NotStrictJSON(f"has an event of the unknown kind {shown(kind)}")
         seat = None if seat is None else _whole(seat, "a seat", 1)
         step = _whole(step, "the step of an event", length)
-        events.append(Event(step, seat, kind, _text(text, "an event")))
+        events.append(Event(step, seat, kind, check_text(text, "an event")))
     return tuple(events)

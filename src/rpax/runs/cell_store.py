@@ -19,6 +19,8 @@ from rpax.untrusted import MOST_DOCUMENT, NotStrictJSON, check_keys, parse_json,
 
 _Pair = tuple[str, str]
 _CELL = {"row": str, "column": str, "mean": list, "std": list, "episodes": int}
+#: What means and standard deviations lie between, so that their squares and sums are numbers too.
+_BOUNDS = {"mean": (-1e300, 1e300), "std": (0.0, 1e150)}
 
 
 class CellStore:
@@ -94,9 +96,14 @@ class CellStore:
 
 def _cell_of(entry: Mapping[str, Any]) -> Cell:
     """A line of ``cells.jsonl``."""
-    for name in ("mean", "std"):
-        if len(entry[name]) != 3 or not all(type(value) in (float, int) for value in entry[name]):
+    for name in _BOUNDS:
+        if len(entry[name]) != 3 or not all(_is_number(value, *_BOUNDS[name]) for value in entry[name]):
             raise NotStrictJSON(f"has {shown(entry[name])} for '{name}'")
-    if entry["episodes"] < 1:
+    if not 1 <= entry["episodes"] < 2**31:
         raise NotStrictJSON(f"has {shown(entry['episodes'])} for 'episodes'")
     return Cell(tuple(entry["mean"]), tuple(entry["std"]), entry["episodes"])
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    """Whether ``value`` lies between these, which NaN does not."""
+    return isinstance(value, float | int) and not isinstance(value, bool) and low <= value <= high

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 #: Bytes that a request's path with its query, and its body, may have.
 MOST_TARGET, MOST_BODY = 2048, 65_536
+#: Fields of a query that are looked at for the token.
+_MOST_FIELDS = 20
 #: Seconds in which the whole body must come.
 BODY_SECONDS = 10.0
 #: What pages may load and do.
@@ -115,8 +117,7 @@ class Guard:
 
     async def _ask_for_token(self, request: "_Request", send: Any) -> None:
         """Take the token from the address and give it back as a cookie, or refuse."""
-        given = urllib.parse.parse_qs(request.query, max_num_fields=20).get("token", [""]) if request.query else [""]
-        if request.is_socket or not _same(given[-1], self._token):
+        if request.is_socket or not _same(_token_of(request.query), self._token):
             await _refuse(
                 request.kind, send, Refusal(401, "open the address that rpax printed, with its token, in this browser")
             )
@@ -209,6 +210,14 @@ def _is_address(name: str) -> bool:
 def _cookie_name(port: int | None) -> str:
     # Browsers give the same cookies to all ports of a host.
     return f"rpax-{port}"
+
+
+def _token_of(query: str) -> str:
+    """The token that an address shows, empty where it shows none."""
+    try:
+        return urllib.parse.parse_qs(query, max_num_fields=_MOST_FIELDS).get("token", [""])[-1]
+    except ValueError:  # more fields than rpax ever prints
+        return ""
 
 
 def _same(given: str, token: str | None) -> bool:

@@ -111,6 +111,7 @@ class Host:
         self._begun = 0
         self._lock = threading.Lock()
         self._unwritten: list[tuple[pathlib.Path, Recording]] = []
+        self._lost = 0
 
     @property
     def environment(self) -> Environment:
@@ -180,20 +181,39 @@ class Host:
         path = self.out / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}{SUFFIX}"
         with self._lock:
             self.played += 1
-            self._unwritten = [*self._unwritten, (path, game.recording())][-_MOST_UNWRITTEN:]
-            while self._unwritten:
-                path, recording = self._unwritten[0]
-                try:
-                    self.out.mkdir(parents=True, exist_ok=True)
-                    recording.save(path)
-                except (Unwritable, OSError) as error:
-                    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-                    say(
-                        f"rpax: {self.out} cannot be written ({reason}); make room there. "
-                        f"Recordings that wait for the next try: {len(self._unwritten)}"
-                    )
-                    return f"the recording could not be written ({reason}); it is tried again after the next episode"
+            self._unwritten.append((path, game.recording()))
+            reason = self._write()
+            if reason is None:
+                return None
+            if len(self._unwritten) > _MOST_UNWRITTEN:
                 self._unwritten.pop(0)
+                self._lost += 1
+            say(
+                f"rpax: {self.out} cannot be written ({reason}); make room there. "
+                f"Recordings that wait for the next try: {len(self._unwritten)}"
+            )
+        return f"the recording could not be written ({reason}); it is tried again after the next episode"
+
+    def write_waiting(self) -> tuple[int, str]:
+        """Write what could not be written before, for the last time.
+
+        Returns:
+            How many recordings are lost, and why.
+        """
+        with self._lock:
+            reason = self._write()
+            return self._lost + len(self._unwritten), reason or "too many waited"
+
+    def _write(self) -> str | None:
+        """Write all recordings that wait, the earliest first, until one cannot be written; why not."""
+        while self._unwritten:
+            path, recording = self._unwritten[0]
+            try:
+                self.out.mkdir(parents=True, exist_ok=True)
+                recording.save(path)
+            except (Unwritable, OSError) as error:
+                return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+            self._unwritten.pop(0)
         return None
 
 

@@ -48,6 +48,7 @@ class Session:
         self._partner, self._seat = host.first, host.rules.seat
         self._windows: Windows[Act] | None = None
         self._forced: float | None = None
+        self._problem: str | None = None
         self._since = now
         self._paused = self._ended = False
 
@@ -194,6 +195,8 @@ class Session:
         if game.over:
             self._windows = self._forced = None
             self._ended = True
+            # Before the page gets the last state: it may be closed at any moment from then on.
+            self._problem = self._host.finish(game)
         elif self._windows is None:
             self._wait_for_forced(now)
         yield self._frame(game) | {"answers": None if act is None else act.number}
@@ -239,8 +242,8 @@ class Session:
         game = self._game
         assert game is not None, "only games end"
         self._drop()
-        problem = self._host.finish(game)
-        return {"type": "end", "returns": game.returns, "steps": game.length, "problem": problem, **self._progress()}
+        told = {"returns": game.returns, "steps": game.length, "problem": self._problem}
+        return {"type": "end", **told, **self._progress()}
 
     def _broken(self, error: InputError) -> Message:
         """The game cannot go on, as the partner is a function that fails."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rpax.errors import shown
-from rpax.recordings.events import MOST_TEXT
+from rpax.recordings.events import check_text
 from rpax.untrusted import NotStrictJSON, check_keys
 
 _MOST_SIDE, _MOST_CARDS, _MOST_ENTRIES, _MOST_PICTURES, _MOST_COUNT = 64, 10, 200_000, 10_000, 10_000
@@ -90,8 +90,8 @@ def _hanabi(found: dict[str, Any]) -> list[int]:
     keys: dict[str, Any] = {"colours": list, "ranks": int, "hand": int, "hints": int, "lives": int, "most": int}
     check_keys(found, keys)
     for letter in _list(found["colours"], "colours", 1, _MOST_CARDS):
-        if not isinstance(letter, str) or not 1 <= len(letter) <= 8:
-            raise NotStrictJSON(f"has {shown(letter)} for a colour")
+        if not check_text(letter, "a colour", 8):
+            raise NotStrictJSON("has a colour without a name")
     colours, ranks = len(found["colours"]), _whole(found["ranks"], "ranks", 1, _MOST_CARDS)
     hand, hints = _whole(found["hand"], "cards", 1, _MOST_CARDS), _whole(found["hints"], "hints", 0, 20)
     lives, most = _whole(found["lives"], "lives", 0, 20), _whole(found["most"], "points", 0, _MOST_COUNT)
@@ -116,8 +116,7 @@ def _table(found: dict[str, Any]) -> list[int]:
 def _names(found: list[Any]) -> None:
     for names in found:
         for name in _list(names, "actions of a seat", 1, 4096):
-            if not isinstance(name, str) or len(name) > MOST_TEXT:
-                raise NotStrictJSON(f"has {shown(name)} for the name of an action")
+            check_text(name, "the name of an action")
 
 
 def _nested(found: Any, shape: tuple[int, ...], check: Callable[[Any], Any]) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rpax._version import __version__
-from rpax.errors import InputError
+from rpax.cli.output import say
+from rpax.errors import InputError, shown
 from rpax.untrusted import read_json
 from rpax.web.book.episodes import PICKS, Episodes
 from rpax.web.book.grid import Grid, PlaySettings
@@ -126,7 +127,14 @@ class Book:
         if self._cells is None:
             return None
         if (self._cells / "settings.json").is_file():
-            return self._cells if known_settings(self._cells).get("environment") == environment else None
+            kept = known_settings(self._cells).get("environment")
+            if kept == environment:
+                return self._cells
+            say(
+                f"rpax: folder {self._cells} holds cells of {shown(kept)}; those of {environment} are played anew and "
+                "not kept, give them a --cells of their own"
+            )
+            return None
         name = environment.rpartition(":")[2].replace("/", "-")
         taken = {grid.cells_folder for grid in self._grids}
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
