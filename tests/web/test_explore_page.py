@@ -409,6 +409,27 @@ def test_the_page_says_when_the_explorer_has_ended(folder, page, monkeypatch):
     expect(page.get_by_role("link", name="at-rpg-matrix-figure-2")).to_be_visible()
 
 
+def test_what_could_not_be_had_is_asked_for_again(small, page):
+    """Of one who was without a network for a while, and of a server that had too much to do."""
+    page.watch.expected += ["ERR_INTERNET_DISCONNECTED", "503"]
+    page.goto(f"{small}/#/grid/0")
+    played(page)
+    page.context.set_offline(True)
+    cell(page, 0, 3).click()
+    expect(page.locator(".one .state")).to_have_text("the server does not answer", timeout=WAIT)
+    page.context.set_offline(False)
+    players(page, 1)
+    expect(page.locator(".why li").first).to_be_visible(timeout=WAIT)
+    page.route(
+        "**/best",
+        lambda route: route.fulfill(status=503, content_type="application/json", body='{"error": "wait a little"}'),
+        times=1,
+    )
+    page.get_by_role("button", name="Best").click()
+    expect(page.locator(".one .state")).to_have_text("wait a little", timeout=WAIT)
+    expect(page.locator(".strip")).to_contain_text("The best of 32 episodes", timeout=WAIT)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(address, page, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the dev extra is missing: axe").Axe()
