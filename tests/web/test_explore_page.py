@@ -174,6 +174,8 @@ def test_the_grid_is_walked_with_arrow_keys(small, page):
         expect(cell(page, *place)).to_be_focused()
         assert page.locator(".heatmap [tabindex='0']").count() == 1
     expect(page.locator(".heatmap .tip")).to_be_visible()
+    heads = page.locator(".heatmap tbody th").all_inner_texts()
+    assert len({*heads}) == len(heads)
     page.keyboard.press("Control+End")
     page.keyboard.press("PageUp")
     page.keyboard.press("Enter")

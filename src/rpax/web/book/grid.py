@@ -2,6 +2,7 @@
 
 import pathlib
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from rpax.errors import InputError
 from rpax.evaluation.statistics import episode_half_width
+from rpax.web.book.labels import Whose, labels_of
 from rpax.web.book.run_page import RunPage
 from rpax.web.book.text import name_text, number, plain_text
 
@@ -214,8 +216,8 @@ class Grid:
         """Everything about the grid: see :meth:`rpax.evaluation.cross_play_result.CrossPlay.to_dict`, and more.
 
         Returns:
-            ``agents`` (name, short, group, run, seed, agent, gaps), ``order`` and ``values``: for seat 0, seat 1 and
-            both the matrices ``mean``, ``low``, ``high``; once all is played the ``metrics`` of every group.
+            ``agents`` (who they are, and their gaps), ``order`` and ``values``: for seat 0, seat 1 and both the
+            matrices ``mean``, ``low``, ``high``; once all is played the ``metrics`` of every group.
         """
         with self._lock:
             return self._document()
@@ -228,27 +230,31 @@ class Grid:
         values = {seat: _values(result, seat) for seat in _SEATS}
         complete = self.done >= self.total
         return found | {
-            "agents": self._agents(result),
+            "agents": self._agents(),
             "order": result.order_by_group(),
             "values": values,
             "metrics": _metrics(result) if complete else None,
         }
 
-    def _agents(self, result: "CrossPlay") -> list[dict[str, Any]]:
-        from rpax.reports.cross_play_report import short_names
-
-        short = short_names(list(result.names), [entrant.group for entrant in result.entrants])
+    def _agents(self) -> list[dict[str, Any]]:
+        """Everybody; ``short`` names an agent within its group, ``called`` in the grid, ``mark`` its parameters."""
+        both = list(zip(self.entrants, self.players, strict=True))
+        short = labels_of([Whose(entrant.group, its.page.name, its.seed, its.agent) for entrant, its in both])
+        often = Counter(short)
         return [
             {
                 "name": name_text(entrant.name),
+                "mark": entrant.fingerprint[:16],
+                "seats": sorted(entrant.seats),
                 "short": name_text(name),
+                "called": name_text(name if often[name] == 1 else f"{entrant.group} {name}"),
                 "group": name_text(entrant.group),
                 "run": player.page.name,
                 "seed": player.seed,
                 "agent": name_text(player.agent),
                 "gaps": gaps_of_agent(player),
             }
-            for entrant, name, player in zip(result.entrants, short, self.players, strict=True)
+            for (entrant, player), name in zip(both, short, strict=True)
         ]
 
 
