@@ -82,6 +82,39 @@ def test_a_grid_is_the_cross_play_of_its_runs(book, runs):
     )
 
 
+def test_agents_keep_their_numbers_when_others_come_and_their_marks_until_they_change(runs, tmp_path, no_plots):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    shutil.copytree(runs / "sp", second)
+    found = book_of(first, second)
+    found.finish_grids(lambda done, total: None)
+    before = found.grid(0)
+    shutil.rmtree(first)
+    shutil.copytree(runs / "ad", first)
+    found._looked = -1e9
+    found.refresh()
+    found.finish_grids(lambda done, total: None)
+    joined = found.grid(0)
+    assert [agent["name"] for agent in joined["agents"][:2]] == [agent["name"] for agent in before["agents"]]
+    assert [agent["run"] for agent in joined["agents"]] == ["second", "second", "first", "first"]
+    np.testing.assert_array_equal(
+        np.array(joined["values"]["0"]["mean"])[:2, :2], np.array(before["values"]["0"]["mean"])
+    )
+    marks = [agent["mark"] for agent in joined["agents"]]
+    assert marks[:2] == [agent["mark"] for agent in before["agents"]]
+    # The first run goes on under the same names: its agents are others, and the old ones are forgotten.
+    shutil.rmtree(first)
+    rpax.train("ad-rpg", "matrix/figure-13", exact=True, crossplay_weight=1.0, updates=4, out=tmp_path / "new")
+    shutil.copytree(tmp_path / "new", first)
+    found._looked = -1e9
+    found.refresh()
+    found.finish_grids(lambda done, total: None)
+    after = found.grid(0)
+    assert [agent["mark"] for agent in after["agents"]][:2] == marks[:2]
+    assert len({*marks, *(agent["mark"] for agent in after["agents"])}) == 6
+    assert len(found.grids[0]._known) == 16
+
+
 def test_cells_of_cross_play_are_used_and_kept(runs, tmp_path, monkeypatch):
     expected = rpax.cross_play([runs / "sp"], episodes=6, seed=3, out=tmp_path / "cells")
     found = book_of(runs / "sp", cells=tmp_path / "cells")

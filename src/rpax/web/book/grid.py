@@ -80,8 +80,11 @@ class Grid:
         self.total = 0
         self._lock = threading.RLock()
         self._cells: dict[tuple[int, int], Cell] = {}
-        # Of all that ever took part, so that nothing is played twice when a run is added.
+        # Of all that take part or did, as they were last, so that nothing is played twice when a run comes or goes.
         self._known: dict[tuple[str, str], Cell] = {}
+        self._marks: dict[Player, str] = {}
+        # Who has which number first, so that an address goes on to mean the same.
+        self._numbers: dict[Player, int] = {}
         self._result: tuple[int, CrossPlay] | None = None
 
     def play(self) -> Iterator[None]:
@@ -104,13 +107,14 @@ class Grid:
         from rpax.runs.cross_play import cell_settings
 
         use_compilation_cache()
-        game, pages, entrants = yield from self._gather()
+        game, pages, found = yield from self._gather()
+        players, entrants = self._numbered(_players_of(pages), found)
         store = None if self.cells_folder is None else CellStore(self.cells_folder)
         kept: Mapping[tuple[int, int], Cell] = {}
         if store is not None:
             store.open(cell_settings(game, *self.settings))
             kept = store.read(entrants)
-        missing = self._begin(game, pages, entrants, kept)
+        missing = self._begin(game, players, entrants, kept)
         yield
         marks = [entrant.fingerprint for entrant in entrants]
         for pair, cell in play_cells(game, entrants, missing, **self.settings._asdict()):
@@ -121,10 +125,19 @@ class Grid:
                 store.add(entrants[pair[0]], entrants[pair[1]], cell)
             yield
 
+    def _numbered(
+        self, players: Sequence[Player], entrants: "Sequence[Entrant]"
+    ) -> "tuple[list[Player], list[Entrant]]":
+        """Those that took part before in the order that they had, then the new ones."""
+        for player in players:
+            self._numbers.setdefault(player, len(self._numbers))
+        both = sorted(zip(players, entrants, strict=True), key=lambda pair: self._numbers[pair[0]])
+        return [player for player, _ in both], [entrant for _, entrant in both]
+
     def _begin(
         self,
         game: "Environment",
-        pages: Sequence[RunPage],
+        players: Sequence[Player],
         entrants: "Sequence[Entrant]",
         kept: "Mapping[tuple[int, int], Cell]",
     ) -> list[tuple[int, int]]:
@@ -135,9 +148,12 @@ class Grid:
         marks = [entrant.fingerprint for entrant in entrants]
         known = {pair: kept.get(pair) or self._known.get((marks[pair[0]], marks[pair[1]])) for pair in every}
         with self._lock:
-            self.game, self.entrants, self.players = game, entrants, _players_of(pages)
+            self.game, self.entrants, self.players = game, entrants, players
             self._cells = {pair: cell for pair, cell in known.items() if cell is not None}
             self._known |= {(marks[i], marks[j]): cell for (i, j), cell in self._cells.items()}
+            self._marks |= zip(players, marks, strict=True)
+            last = {*self._marks.values()}
+            self._known = {pair: cell for pair, cell in self._known.items() if last.issuperset(pair)}
             self.total, self.problem = len(every), None
             self.version += 1
         if not every:
