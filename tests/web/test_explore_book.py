@@ -1,6 +1,7 @@
 """The explorer's book: grids that are played as cross-play is, recordings of their cells, and what goes wrong in it."""
 
 import json
+import os
 import shutil
 import threading
 
@@ -17,6 +18,7 @@ from rpax.recordings.recording import Recording, record
 from rpax.web.book import Book, Missing, PlaySettings
 from rpax.web.book.grid import Grid
 from rpax.web.book.grid import Player as Seated
+from rpax.web.book.played import PlayedEpisodes
 from rpax.web.book.run_page import RunPage
 from rpax.web.book.words import why
 from rpax.web.book.worker import Worker
@@ -206,6 +208,38 @@ def test_episodes_of_people_are_listed_and_damaged_ones_say_why(runs, tmp_path):
     assert Recording.load(plays / "b.rpax.json").to_dict() == found.play(0, 1)
     with pytest.raises(rpax.InputError):
         found.play(0, 0)
+
+
+def test_episodes_keep_their_numbers_and_the_newest_are_listed(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("rpax.web.book.played.MOST_EPISODES", 3)
+    made = record(rpax.load(runs / "sp"), ("base_0", "base_0"))
+    for name, changed in (("a", 100), ("b", 400), ("c", 300)):
+        made.save(tmp_path / f"{name}.rpax.json")
+        os.utime(tmp_path / f"{name}.rpax.json", (changed, changed))
+    played = PlayedEpisodes(tmp_path)
+    played.refresh()
+    marks = {its["name"]: its["mark"] for its in played.entries}
+    assert [(its["id"], its["name"]) for its in played.entries] == [(0, "a"), (1, "b"), (2, "c")]
+    (tmp_path / "a.rpax.json").unlink()
+    made.save(tmp_path / "aa.rpax.json")
+    os.utime(tmp_path / "b.rpax.json", (500, 500))
+    played.refresh()
+    assert [(its["id"], its["name"]) for its in played.entries] == [(3, "aa"), (1, "b"), (2, "c")]
+    assert {name: its["mark"] == marks.get(name) for its in played.entries for name in [its["name"]]} == {
+        "aa": False,
+        "b": False,
+        "c": True,
+    }
+    assert played.document(0) is None
+    assert played.document(2) == made.to_dict()
+    # What leads nowhere hides nothing, and is left out before others are.
+    (tmp_path / "0.rpax.json").symlink_to(tmp_path / "nowhere")
+    played.refresh()
+    assert ([its["name"] for its in played.entries], played.left_out) == (["aa", "b", "c"], 1)
+    (tmp_path / "c.rpax.json").unlink()
+    played.refresh()
+    assert ([its["name"] for its in played.entries], played.left_out) == (["0", "aa", "b"], 0)
+    assert "0.rpax.json" in played.entries[0]["reason"]
 
 
 # ---- words
