@@ -128,6 +128,9 @@ def test_values_seats_and_metrics_are_those_of_the_document(small, page):
         assert [float(told[i]) for i in (4, 5, 6)] == pytest.approx([value, low, high], abs=0.006)
     assert "empty" in cell(page, 0, 0).get_attribute("class")  # a victim sits in seat 0 only
     page.get_by_role("button", name="Gap").click()
+    # The victim of seat 0 has a gap there, but meets only who sits in seat 1.
+    page.get_by_role("button", name="Seat 0").click()
+    assert [" empty" in (cell(page, 0, column).get_attribute("class") or "") for column in (0, 3)] == [True, False]
     page.get_by_role("button", name="Seat 1").click()
     gap = grid["agents"][3]["gaps"]["1"]["gap"]
     found = re.search(r"rationality gap in seat 1 (\S+)$", cell(page, 0, 3).get_attribute("aria-label"))
@@ -249,6 +252,7 @@ def test_curves_show_values_seeds_and_chosen_lines(small, page):
     assert page.get_by_role("region", name=re.compile("values$")).locator("tbody tr").count() == 30
     expect(page.locator(".payoffs tbody tr").first).to_have_text("A1.000.00\u22121.00")
     assert page.locator(".policy").count() == 3
+    expect(page.locator(".policy .chip").first).to_have_text(re.compile(r"^gap up to \S+ \(2 seeds\)$"))
 
 
 def test_episodes_of_people_are_watched_on_the_page_of_the_run(folder, tmp_path, page, monkeypatch):

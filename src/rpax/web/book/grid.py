@@ -207,7 +207,7 @@ class Grid:
         assert page.run is not None, "grids are made of runs that can be read"
         return {
             "environment": name_text(page.run.config.environment),
-            "about": f"{self.settings.episodes} episodes a cell, "
+            "about": f"{self.settings.episodes} episode{'s' * (self.settings.episodes != 1)} a cell, "
             + ("most likely actions" if self.settings.greedy else "sampled actions"),
             "agents": len(self.players),
             "done": self.done,

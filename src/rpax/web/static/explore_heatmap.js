@@ -201,7 +201,8 @@ window.rpax = window.rpax || {};
       const { grid, cells, asked, order } = this.spec;
       const found = cells[row][column];
       const [first, second] = [grid.agents[order[row]], grid.agents[order[column]]];
-      const unknown = asked.metric === "gap" ? "not known, rpax certify finds it" : "not played";
+      const missing = asked.metric === "gap" ? "not known, rpax certify finds it" : "not played";
+      const unknown = rpax.canMeet(first, second) ? missing : "none, they cannot meet in these seats";
       const value =
         found.value === null
           ? unknown
