@@ -1,6 +1,7 @@
 """The explorer's book: grids that are played as cross-play is, recordings of their cells, and what goes wrong in it."""
 
 import json
+import os
 import shlex
 import shutil
 import threading
@@ -18,6 +19,7 @@ from rpax.recordings.recording import Recording, record
 from rpax.web.book import Book, Missing, PlaySettings
 from rpax.web.book.grid import Grid
 from rpax.web.book.grid import Player as Seated
+from rpax.web.book.played import PlayedEpisodes
 from rpax.web.book.run_page import RunPage
 from rpax.web.book.words import why
 from rpax.web.book.worker import Worker
@@ -81,6 +83,39 @@ def test_a_grid_is_the_cross_play_of_its_runs(book, runs):
     assert {seat: its["gap"] for seat, its in found["agents"][1]["gaps"].items()} == pytest.approx(
         {str(seat): gap for seat, gap in gaps.items()}, rel=1e-5
     )
+
+
+def test_agents_keep_their_numbers_when_others_come_and_their_marks_until_they_change(runs, tmp_path, no_plots):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    shutil.copytree(runs / "sp", second)
+    found = book_of(first, second)
+    found.finish_grids(lambda done, total: None)
+    before = found.grid(0)
+    shutil.rmtree(first)
+    shutil.copytree(runs / "ad", first)
+    found._looked = -1e9
+    found.refresh()
+    found.finish_grids(lambda done, total: None)
+    joined = found.grid(0)
+    assert [agent["name"] for agent in joined["agents"][:2]] == [agent["name"] for agent in before["agents"]]
+    assert [agent["run"] for agent in joined["agents"]] == ["second", "second", "first", "first"]
+    np.testing.assert_array_equal(
+        np.array(joined["values"]["0"]["mean"])[:2, :2], np.array(before["values"]["0"]["mean"])
+    )
+    marks = [agent["mark"] for agent in joined["agents"]]
+    assert marks[:2] == [agent["mark"] for agent in before["agents"]]
+    # The first run goes on under the same names: its agents are others, and the old ones are forgotten.
+    shutil.rmtree(first)
+    rpax.train("ad-rpg", "matrix/figure-13", exact=True, crossplay_weight=1.0, updates=4, out=tmp_path / "new")
+    shutil.copytree(tmp_path / "new", first)
+    found._looked = -1e9
+    found.refresh()
+    found.finish_grids(lambda done, total: None)
+    after = found.grid(0)
+    assert [agent["mark"] for agent in after["agents"]][:2] == marks[:2]
+    assert len({*marks, *(agent["mark"] for agent in after["agents"])}) == 6
+    assert len(found.grids[0]._known) == 16
 
 
 def test_cells_of_cross_play_are_used_and_kept(runs, tmp_path, monkeypatch):
@@ -203,7 +238,7 @@ def test_a_recording_that_is_damaged_in_a_way_nobody_thought_of_leaves_the_rest(
 
     monkeypatch.setattr(Recording, "load", load)
     first, second = book_of(run).run(0)["plays"]
-    assert first == {"id": 0, "name": "a", "reason": "int too large to convert to float"}
+    assert (first["name"], first["reason"]) == ("a", "int too large to convert to float")
     assert "returns" in second
 
 
@@ -219,6 +254,38 @@ def test_the_command_that_plays_with_an_agent_is_one_whatever_the_run_is_called(
         assert shlex.split(command) == ["rpax", "play", str(run), "--agent", "base_0", "--run-seed", "0"]
     else:
         assert command is None, "a file that is sent to others tells no paths"
+
+
+def test_episodes_keep_their_numbers_and_the_newest_are_listed(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("rpax.web.book.played.MOST_EPISODES", 3)
+    made = record(rpax.load(runs / "sp"), ("base_0", "base_0"))
+    for name, changed in (("a", 100), ("b", 400), ("c", 300)):
+        made.save(tmp_path / f"{name}.rpax.json")
+        os.utime(tmp_path / f"{name}.rpax.json", (changed, changed))
+    played = PlayedEpisodes(tmp_path)
+    played.refresh()
+    marks = {its["name"]: its["mark"] for its in played.entries}
+    assert [(its["id"], its["name"]) for its in played.entries] == [(0, "a"), (1, "b"), (2, "c")]
+    (tmp_path / "a.rpax.json").unlink()
+    made.save(tmp_path / "aa.rpax.json")
+    os.utime(tmp_path / "b.rpax.json", (500, 500))
+    played.refresh()
+    assert [(its["id"], its["name"]) for its in played.entries] == [(3, "aa"), (1, "b"), (2, "c")]
+    assert {name: its["mark"] == marks.get(name) for its in played.entries for name in [its["name"]]} == {
+        "aa": False,
+        "b": False,
+        "c": True,
+    }
+    assert played.document(0) is None
+    assert played.document(2) == made.to_dict()
+    # What leads nowhere hides nothing, and is left out before others are.
+    (tmp_path / "0.rpax.json").symlink_to(tmp_path / "nowhere")
+    played.refresh()
+    assert ([its["name"] for its in played.entries], played.left_out) == (["aa", "b", "c"], 1)
+    (tmp_path / "c.rpax.json").unlink()
+    played.refresh()
+    assert ([its["name"] for its in played.entries], played.left_out) == (["0", "aa", "b"], 0)
+    assert "0.rpax.json" in played.entries[0]["reason"]
 
 
 # ---- words

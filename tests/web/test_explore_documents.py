@@ -10,6 +10,7 @@ import pytest
 import rpax
 from rpax.web.book.curves import MOST_POINTS, MetricsFile
 from rpax.web.book.graph import graph_of
+from rpax.web.book.labels import Whose, labels_of
 from rpax.web.book.run_page import RunPage
 from rpax.web.book.text import MOST_TEXT, number, plain_text
 
@@ -33,6 +34,28 @@ def test_text_is_one_bounded_printable_line():
     assert plain_text("right\u202eto left\x00") == "right\ufffdto left\ufffd"
     assert plain_text("\ud800").encode() == b"\xef\xbf\xbd"
     assert len(plain_text("x" * 10**7)) == MOST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("runs", "labels"),
+    [
+        (["ad-rpg-seed-0", "ad-rpg-seed-1"], ["seed-0:base_0", "seed-1:base_0"]),
+        (["sp-.01-seed-0", "sp-.05-seed-0"], [".01:base_0", ".05:base_0"]),
+        (["short_run", "long_run"], ["short:base_0", "long:base_0"]),
+        (["sp", "sp-2"], ["sp:base_0", "sp-2:base_0"]),
+        (["a-b-c", "a-c", "a"], ["a-b-c:base_0", "a-c:base_0", "a:base_0"]),
+        (["x-a-x", "x-b-x"], ["a:base_0", "b:base_0"]),
+        (["alone"], ["7:base_0"]),
+    ],
+)
+def test_labels_tell_the_runs_of_a_group_apart(runs, labels):
+    others = [Whose("other", "ad-rpg-seed-0", 0, "base_0")]
+    assert labels_of([*others, *(Whose("group", run, 7, "base_0") for run in runs)]) == ["0:base_0", *labels]
+
+
+def test_labels_name_seeds_where_runs_have_several():
+    agents = [Whose("g", run, seed, name) for run, seed, name in (("a", 0, "x"), ("b", 0, "x"), ("b", 1, "x"))]
+    assert labels_of(agents) == ["a:x", "b:0:x", "b:1:x"]
 
 
 def test_numbers_are_json_numbers_or_nothing():

@@ -128,6 +128,9 @@ def test_values_seats_and_metrics_are_those_of_the_document(small, page):
         assert [float(told[i]) for i in (4, 5, 6)] == pytest.approx([value, low, high], abs=0.006)
     assert "empty" in cell(page, 0, 0).get_attribute("class")  # a victim sits in seat 0 only
     page.get_by_role("button", name="Gap").click()
+    # The victim of seat 0 has a gap there, but meets only who sits in seat 1.
+    page.get_by_role("button", name="Seat 0").click()
+    assert [" empty" in (cell(page, 0, column).get_attribute("class") or "") for column in (0, 3)] == [True, False]
     page.get_by_role("button", name="Seat 1").click()
     gap = grid["agents"][3]["gaps"]["1"]["gap"]
     found = re.search(r"rationality gap in seat 1 (\S+)$", cell(page, 0, 3).get_attribute("aria-label"))
@@ -174,6 +177,8 @@ def test_the_grid_is_walked_with_arrow_keys(small, page):
         expect(cell(page, *place)).to_be_focused()
         assert page.locator(".heatmap [tabindex='0']").count() == 1
     expect(page.locator(".heatmap .tip")).to_be_visible()
+    heads = page.locator(".heatmap tbody th").all_inner_texts()
+    assert len({*heads}) == len(heads)
     page.keyboard.press("Control+End")
     page.keyboard.press("PageUp")
     page.keyboard.press("Enter")
@@ -247,6 +252,7 @@ def test_curves_show_values_seeds_and_chosen_lines(small, page):
     assert page.get_by_role("region", name=re.compile("values$")).locator("tbody tr").count() == 30
     expect(page.locator(".payoffs tbody tr").first).to_have_text("A1.000.00\u22121.00")
     assert page.locator(".policy").count() == 3
+    expect(page.locator(".policy .chip").first).to_have_text(re.compile(r"^gap up to \S+ \(2 seeds\)$"))
 
 
 def test_episodes_of_people_are_watched_on_the_page_of_the_run(folder, tmp_path, page, monkeypatch):
@@ -407,6 +413,27 @@ def test_the_page_says_when_the_explorer_has_ended(folder, page, monkeypatch):
         expect(page.locator(".state-chip")).to_have_text("live")
     expect(page.locator(".state-chip")).to_have_text("not connected", timeout=WAIT)
     expect(page.get_by_role("link", name="at-rpg-matrix-figure-2")).to_be_visible()
+
+
+def test_what_could_not_be_had_is_asked_for_again(small, page):
+    """Of one who was without a network for a while, and of a server that had too much to do."""
+    page.watch.expected += ["ERR_INTERNET_DISCONNECTED", "503"]
+    page.goto(f"{small}/#/grid/0")
+    played(page)
+    page.context.set_offline(True)
+    cell(page, 0, 3).click()
+    expect(page.locator(".one .state")).to_have_text("the server does not answer", timeout=WAIT)
+    page.context.set_offline(False)
+    players(page, 1)
+    expect(page.locator(".why li").first).to_be_visible(timeout=WAIT)
+    page.route(
+        "**/best",
+        lambda route: route.fulfill(status=503, content_type="application/json", body='{"error": "wait a little"}'),
+        times=1,
+    )
+    page.get_by_role("button", name="Best").click()
+    expect(page.locator(".one .state")).to_have_text("wait a little", timeout=WAIT)
+    expect(page.locator(".strip")).to_contain_text("The best of 32 episodes", timeout=WAIT)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -184,7 +184,8 @@ class Book:
                 found = page.document(others)
             except Exception as error:  # whatever results that somebody changed by hand bring about
                 found = page.summary() | {"reason": plain_text(f"{page.path} is damaged ({error})")}
-            return {"id": number, **found, "plays": self._played[number].entries}
+            played = self._played[number]
+            return {"id": number, **found, "plays": played.entries, "plays_left_out": played.left_out}
 
     def grid(self, number: int) -> dict[str, Any]:
         """Everything about a grid, whose cells are played before those of others from now on.
@@ -239,10 +240,10 @@ class Book:
             Missing: there is none of these numbers.
             InputError: its file is damaged.
         """
-        episodes = _at(self._played, number)
-        if not 0 <= played < len(episodes.entries):
+        found = _at(self._played, number).document(played)
+        if found is None:
             raise Missing
-        return episodes.document(played)
+        return found
 
     def finish_grids(self, progress: Callable[[int, int], None]) -> None:
         """Play all that is to be played, in this thread; for those who have no page to look at meanwhile."""

@@ -3,6 +3,7 @@
 import pathlib
 import shlex
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from rpax.errors import InputError
 from rpax.evaluation.statistics import episode_half_width
+from rpax.web.book.labels import Whose, labels_of
 from rpax.web.book.run_page import RunPage
 from rpax.web.book.text import name_text, number, plain_text
 
@@ -83,8 +85,11 @@ class Grid:
         self.total = 0
         self._lock = threading.RLock()
         self._cells: dict[tuple[int, int], Cell] = {}
-        # Of all that ever took part, so that nothing is played twice when a run is added.
+        # Of all that take part or did, as they were last, so that nothing is played twice when a run comes or goes.
         self._known: dict[tuple[str, str], Cell] = {}
+        self._marks: dict[Player, str] = {}
+        # Who has which number first, so that an address goes on to mean the same.
+        self._numbers: dict[Player, int] = {}
         self._result: tuple[int, CrossPlay] | None = None
 
     def play(self) -> Iterator[None]:
@@ -107,13 +112,14 @@ class Grid:
         from rpax.runs.cross_play import cell_settings
 
         use_compilation_cache()
-        game, pages, entrants = yield from self._gather()
+        game, pages, found = yield from self._gather()
+        players, entrants = self._numbered(_players_of(pages), found)
         store = None if self.cells_folder is None else CellStore(self.cells_folder)
         kept: Mapping[tuple[int, int], Cell] = {}
         if store is not None:
             store.open(cell_settings(game, *self.settings))
             kept = store.read(entrants)
-        missing = self._begin(game, pages, entrants, kept)
+        missing = self._begin(game, players, entrants, kept)
         yield
         marks = [entrant.fingerprint for entrant in entrants]
         for pair, cell in play_cells(game, entrants, missing, **self.settings._asdict()):
@@ -124,10 +130,19 @@ class Grid:
                 store.add(entrants[pair[0]], entrants[pair[1]], cell)
             yield
 
+    def _numbered(
+        self, players: Sequence[Player], entrants: "Sequence[Entrant]"
+    ) -> "tuple[list[Player], list[Entrant]]":
+        """Those that took part before in the order that they had, then the new ones."""
+        for player in players:
+            self._numbers.setdefault(player, len(self._numbers))
+        both = sorted(zip(players, entrants, strict=True), key=lambda pair: self._numbers[pair[0]])
+        return [player for player, _ in both], [entrant for _, entrant in both]
+
     def _begin(
         self,
         game: "Environment",
-        pages: Sequence[RunPage],
+        players: Sequence[Player],
         entrants: "Sequence[Entrant]",
         kept: "Mapping[tuple[int, int], Cell]",
     ) -> list[tuple[int, int]]:
@@ -138,9 +153,12 @@ class Grid:
         marks = [entrant.fingerprint for entrant in entrants]
         known = {pair: kept.get(pair) or self._known.get((marks[pair[0]], marks[pair[1]])) for pair in every}
         with self._lock:
-            self.game, self.entrants, self.players = game, entrants, _players_of(pages)
+            self.game, self.entrants, self.players = game, entrants, players
             self._cells = {pair: cell for pair, cell in known.items() if cell is not None}
             self._known |= {(marks[i], marks[j]): cell for (i, j), cell in self._cells.items()}
+            self._marks |= zip(players, marks, strict=True)
+            last = {*self._marks.values()}
+            self._known = {pair: cell for pair, cell in self._known.items() if last.issuperset(pair)}
             self.total, self.problem = len(every), None
             self.version += 1
         if not every:
@@ -194,7 +212,7 @@ class Grid:
         assert page.run is not None, "grids are made of runs that can be read"
         return {
             "environment": name_text(page.run.config.environment),
-            "about": f"{self.settings.episodes} episodes a cell, "
+            "about": f"{self.settings.episodes} episode{'s' * (self.settings.episodes != 1)} a cell, "
             + ("most likely actions" if self.settings.greedy else "sampled actions"),
             "agents": len(self.players),
             "done": self.done,
@@ -219,9 +237,9 @@ class Grid:
         """Everything about the grid: see :meth:`rpax.evaluation.cross_play_result.CrossPlay.to_dict`, and more.
 
         Returns:
-            ``agents`` (name, short, group, run, seed, agent, gaps, and the command that plays with them), ``order`` and
-            ``values``: for seat 0, seat 1 and both the matrices ``mean``, ``low``, ``high``; once all is played the
-            ``metrics`` of every group.
+            ``agents`` (who they are, their gaps, and the command that plays with them), ``order`` and ``values``: for
+            seat 0, seat 1 and both the matrices ``mean``, ``low``, ``high``; once all is played the ``metrics`` of
+            every group.
         """
         with self._lock:
             return self._document()
@@ -234,20 +252,24 @@ class Grid:
         values = {seat: _values(result, seat) for seat in _SEATS}
         complete = self.done >= self.total
         return found | {
-            "agents": self._agents(result),
+            "agents": self._agents(),
             "order": result.order_by_group(),
             "values": values,
             "metrics": _metrics(result) if complete else None,
         }
 
-    def _agents(self, result: "CrossPlay") -> list[dict[str, Any]]:
-        from rpax.reports.cross_play_report import short_names
-
-        short = short_names(list(result.names), [entrant.group for entrant in result.entrants])
+    def _agents(self) -> list[dict[str, Any]]:
+        """Everybody; ``short`` names an agent within its group, ``called`` in the grid, ``mark`` its parameters."""
+        both = list(zip(self.entrants, self.players, strict=True))
+        short = labels_of([Whose(entrant.group, its.page.name, its.seed, its.agent) for entrant, its in both])
+        often = Counter(short)
         return [
             {
                 "name": name_text(entrant.name),
+                "mark": entrant.fingerprint[:16],
+                "seats": sorted(entrant.seats),
                 "short": name_text(name),
+                "called": name_text(name if often[name] == 1 else f"{entrant.group} {name}"),
                 "group": name_text(entrant.group),
                 "run": player.page.name,
                 "seed": player.seed,
@@ -255,7 +277,7 @@ class Grid:
                 "gaps": gaps_of_agent(player),
                 "command": _command(player) if self._commands else None,
             }
-            for entrant, name, player in zip(result.entrants, short, self.players, strict=True)
+            for (entrant, player), name in zip(both, short, strict=True)
         ]
 
 

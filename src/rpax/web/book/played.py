@@ -2,13 +2,21 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from rpax.web.book.text import name_text, number, numbers, plain_text
 
-#: Episodes of a run that are listed.
+#: Episodes of a run that are listed, the newest.
 MOST_EPISODES = 300
 _SUFFIX = ".rpax.json"
+
+
+class _File(NamedTuple):
+    """A file as it is now; one that cannot be looked at is as old as can be."""
+
+    name: str
+    changed: int
+    size: int
 
 
 class PlayedEpisodes:
@@ -18,40 +26,60 @@ class PlayedEpisodes:
         folder: where they are written; it need not exist.
 
     Attributes:
-        entries: a line each: who played, what they got; or why a file cannot be read.
+        entries: a line each, by file name: who played, what they got, or why a file cannot be read. ``id`` is a number
+            that no other file of the folder gets, ``mark`` changes with the file.
+        left_out: how many older ones are not listed.
         version: counts changes.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
-        self._files: list[pathlib.Path] = []
-        self._known: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self._numbers: dict[str, int] = {}
+        self._known: dict[_File, dict[str, Any]] = {}
         self.entries: list[dict[str, Any]] = []
+        self.left_out = 0
         self.version = 0
 
     def refresh(self) -> None:
         """Look what is there."""
         try:
-            files = sorted(path for path in self._folder.iterdir() if path.name.endswith(_SUFFIX))[:MOST_EPISODES]
-            marks = [(path.name, (found := path.stat()).st_mtime_ns, found.st_size) for path in files]
+            found = [_file(path) for path in self._folder.iterdir() if path.name.endswith(_SUFFIX)]
         except OSError:
-            files, marks = [], []
-        if marks == list(self._known):
+            found = []
+        newest = sorted(found, key=lambda file: file.changed, reverse=True)[:MOST_EPISODES]
+        files, left_out = sorted(newest), len(found) - len(newest)
+        if (files, left_out) == (list(self._known), self.left_out):
             return
-        self._files = files
-        self._known = {mark: self._known.get(mark) or _entry(path) for mark, path in zip(marks, files, strict=True)}
-        self.entries = [{"id": place, **entry} for place, entry in enumerate(self._known.values())]
+        self._known = {file: self._known.get(file) or _entry(self._folder / file.name) for file in files}
+        self.left_out = left_out
+        self.entries = [
+            {"id": self._number(file.name), "mark": f"{file.changed} {file.size}", **entry}
+            for file, entry in self._known.items()
+        ]
         self.version += 1
 
-    def document(self, place: int) -> Mapping[str, Any]:
-        """A recording as the page shows it.
+    def _number(self, name: str) -> int:
+        """A file's number: of the first that were seen the first."""
+        return self._numbers.setdefault(name, len(self._numbers))
+
+    def document(self, number: int) -> Mapping[str, Any] | None:
+        """A recording as the page shows it; ``None`` where none has this number.
 
         Raises:
             InputError: it is damaged.
         """
         from rpax.recordings.recording import Recording
 
-        return Recording.load(self._files[place]).to_dict()
+        name = next((file.name for file in self._known if self._numbers[file.name] == number), None)
+        return None if name is None else Recording.load(self._folder / name).to_dict()
+
+
+def _file(path: pathlib.Path) -> _File:
+    try:
+        found = path.stat()
+    except OSError:
+        return _File(path.name, 0, 0)
+    return _File(path.name, found.st_mtime_ns, found.st_size)
 
 
 def _entry(path: pathlib.Path) -> dict[str, Any]:

@@ -131,6 +131,9 @@ window.rpax = window.rpax || {};
       : String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
   };
 
+  /** `1 step`, `2 steps`. */
+  rpax.several = (count, what) => `${rpax.count(count)} ${what}${count === 1 ? "" : "s"}`;
+
   /** `1.65 [1.50, 1.80]`, without an interval that is not known. */
   rpax.interval = function (mean, low, high) {
     const known = low !== null && high !== null && low !== undefined && high !== undefined;

@@ -67,15 +67,15 @@ window.rpax = window.rpax || {};
       {
         key: main ? "main" : "other",
         class: main ? "one" : "one other",
-        "aria-label": `${agents[0].short} with ${agents[1].short}`,
+        "aria-label": `${agents[0].called} with ${agents[1].called}`,
       },
       h("h2", { key: "title" }, seated(agents[0], 0), " with ", seated(agents[1], 1)),
       played
         ? rpax.recordingPanel({
             key: path,
             path,
-            mark: agents.map((agent) => agent.name),
-            label: `${agents[0].short} with ${agents[1].short}, ${asked.pick} episode`,
+            mark: agents.map((agent) => agent.mark),
+            label: `${agents[0].called} with ${agents[1].called}, ${asked.pick} episode`,
             step: main ? asked.step : null,
             main,
           })
@@ -100,7 +100,7 @@ window.rpax = window.rpax || {};
   }
 
   const seated = (agent, seat) =>
-    h("span", { key: seat, class: `seat${seat}`, title: agent.name }, agent.short);
+    h("span", { key: seat, class: `seat${seat}`, title: agent.name }, agent.called);
 
   function runs(agents) {
     const names = [...new Set(agents.map((agent) => agent.run))];

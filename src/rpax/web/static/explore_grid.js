@@ -17,7 +17,7 @@ window.rpax = window.rpax || {};
   const EXPLAINED = {
     mean: "Mean return of the seat, with the 95 % interval over episodes.",
     drop: "Self-play minus cross-play: what an agent of the seat loses to playing with itself. 0 where nothing is lost.",
-    gap: "Rationality gap of the agent in the seat: what its policy loses at least, whoever its partner is; 0 is rational.",
+    gap: "Rationality gap of the agent in the seat: what its policy loses at least, whoever its partner is; 0 is rational. Of both seats, the larger.",
   };
 
 
@@ -32,7 +32,7 @@ window.rpax = window.rpax || {};
       h(
         "p",
         { key: "about", class: "facts" },
-        h("span", { class: "muted" }, line.agents ? `${line.agents} agents, ${line.about}` : line.about),
+        h("span", { class: "muted" }, line.agents ? `${rpax.several(line.agents, "agent")}, ${line.about}` : line.about),
         rpax.playedBar(line),
       ),
       line.problem || error ? h("p", { key: "problem", class: "warn" }, line.problem || error) : null,

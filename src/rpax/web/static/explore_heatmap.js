@@ -11,6 +11,18 @@ window.rpax = window.rpax || {};
   };
   const seatWords = (seat) => (seat === "both" ? "both seats" : `seat ${seat}`);
 
+  // Where there is little room for labels, in pixels.
+  const NARROW = 500;
+
+  /** Names of at most so many signs, cut in the middle, as it is their ends that differ; whole if that made some alike. */
+  function labels(names, most) {
+    const head = Math.floor(most / 3);
+    const cut = names.map((name) =>
+      name.length > most ? `${name.slice(0, head)}\u2026${name.slice(name.length - (most - head - 1))}` : name,
+    );
+    return new Set(cut).size < new Set(names).size ? names : cut;
+  }
+
   /** The table of cells. One of them takes part in tabbing, arrow keys go to its neighbours. */
   rpax.Heatmap = class {
     constructor(node) {
@@ -41,8 +53,16 @@ window.rpax = window.rpax || {};
       if (!this.spec) return;
       const { grid, asked, order, starts } = this.spec;
       const count = order.length;
-      const names = order.map((agent) => grid.agents[agent].short);
-      const longest = Math.min(16, Math.max(...names.map((name) => name.length)));
+      const narrow = this.node.clientWidth < NARROW;
+      const names = (which) =>
+        labels(
+          order.map((agent) => grid.agents[agent][which]),
+          narrow ? 14 : 26,
+        );
+      const columns = names("short");
+      // Groups stand above the columns; beside the rows there is no room for them but in the labels.
+      const rows = narrow ? columns : names("called");
+      const longest = Math.max(...rows.map((name) => name.length));
       const room = Math.max(this.node.clientWidth - longest * 7.8 - 34 - 4 * starts.size - count, 100);
       const size = Math.floor(Math.max(26, Math.min(56, room / count)));
       rpax.render(this.node, [
@@ -76,7 +96,7 @@ window.rpax = window.rpax || {};
                   " \\ ",
                   h("span", { class: "seat1" }, "seat 1"),
                 ),
-                names.map((name, place) =>
+                columns.map((name, place) =>
                   h(
                     "th",
                     {
@@ -84,6 +104,7 @@ window.rpax = window.rpax || {};
                       scope: "col",
                       class: edge(starts, place, "left"),
                       title: grid.agents[order[place]].name,
+                      "aria-label": grid.agents[order[place]].name,
                     },
                     h("span", null, name),
                   ),
@@ -93,16 +114,21 @@ window.rpax = window.rpax || {};
             h(
               "tbody",
               null,
-              names.map((name, row) =>
+              rows.map((name, row) =>
                 h(
                   "tr",
                   { key: row },
                   h(
                     "th",
-                    { scope: "row", class: edge(starts, row, "top"), title: grid.agents[order[row]].name },
+                    {
+                      scope: "row",
+                      class: edge(starts, row, "top"),
+                      title: grid.agents[order[row]].name,
+                      "aria-label": grid.agents[order[row]].name,
+                    },
                     h("span", null, name),
                   ),
-                  names.map((_, column) => this.cell(row, column)),
+                  columns.map((_, column) => this.cell(row, column)),
                 ),
               ),
             ),
@@ -175,7 +201,8 @@ window.rpax = window.rpax || {};
       const { grid, cells, asked, order } = this.spec;
       const found = cells[row][column];
       const [first, second] = [grid.agents[order[row]], grid.agents[order[column]]];
-      const unknown = asked.metric === "gap" ? "not known, rpax certify finds it" : "not played";
+      const missing = asked.metric === "gap" ? "not known, rpax certify finds it" : "not played";
+      const unknown = rpax.canMeet(first, second) ? missing : "none, they cannot meet in these seats";
       const value =
         found.value === null
           ? unknown
@@ -184,7 +211,7 @@ window.rpax = window.rpax || {};
             : rpax.short(found.value);
       const interval =
         found.low === null ? "" : `, 95 % interval ${rpax.short(found.low)} to ${rpax.short(found.high)}`;
-      return `${first.short} with ${second.short}: ${METRIC_WORDS[asked.metric](seatWords(asked.seat))} ${value}${interval}`;
+      return `${first.called} with ${second.called}: ${METRIC_WORDS[asked.metric](seatWords(asked.seat))} ${value}${interval}`;
     }
 
     tell(hover) {

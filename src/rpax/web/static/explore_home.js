@@ -36,7 +36,7 @@ window.rpax = window.rpax || {};
         "div",
         { class: "card-text" },
         h("strong", null, grid.environment),
-        h("span", { class: "muted" }, grid.agents ? `${grid.agents} agents, ${grid.about}` : grid.about),
+        h("span", { class: "muted" }, grid.agents ? `${rpax.several(grid.agents, "agent")}, ${grid.about}` : grid.about),
         grid.problem ? h("span", { class: "warn" }, grid.problem) : rpax.playedBar(grid),
       ),
     );
@@ -149,6 +149,8 @@ window.rpax = window.rpax || {};
       h(
         "td",
         null,
+        // Where columns stand below each other, no head says what the numbers are.
+        h("span", { class: "what" }, run.seeds.length === 1 ? "seed " : "seeds "),
         run.seeds.length > 6
           ? `${run.seeds[0]} … ${run.seeds[run.seeds.length - 1]} (${run.seeds.length})`
           : run.seeds.join(", "),

@@ -161,9 +161,9 @@ window.rpax = window.rpax || {};
 
   function policy(agent, names) {
     const gaps = agent.seeds.map((its) => its.gap).filter((gap) => gap !== null);
-    const known = gaps.length
-      ? `gap ${Math.max(...gaps) < 1e-9 ? "0" : Math.max(...gaps).toPrecision(2)}${gaps.length > 1 ? " at most" : ""}`
-      : "";
+    const largest = Math.max(...gaps) < 1e-9 ? "0" : Math.max(...gaps).toPrecision(2);
+    const known =
+      gaps.length > 1 ? `gap up to ${largest} (${gaps.length} seeds)` : gaps.length ? `gap ${largest}` : "";
     return h(
       "div",
       { key: `${agent.agent} ${agent.seat}`, class: "policy" },
@@ -256,7 +256,7 @@ window.rpax = window.rpax || {};
         several
           ? "Mean over seeds (lowest … highest)."
           : found.pairings[0].episodes
-            ? `With 95 % intervals over ${found.pairings[0].episodes} episodes.`
+            ? `With 95 % intervals over ${rpax.several(found.pairings[0].episodes, "episode")}.`
             : "Exact.",
       ),
     );
@@ -271,7 +271,7 @@ window.rpax = window.rpax || {};
       "exact",
     ]);
     const trained = certified.certificates.map((its) => [
-      `${its.agent}, seed ${its.seed}`,
+      its.seed === null ? its.agent : `${its.agent}, seed ${its.seed}`,
       its.seats.join(" and "),
       certified.method === "exact"
         ? small(its.gap)

@@ -97,15 +97,23 @@ window.rpax = window.rpax || {};
                     "aria-pressed": String(shown === play),
                     onclick: () => rpax.go({ play: shown === play ? null : String(play.id), step: null }),
                   },
-                  `${play.players[0].name} with ${play.players[1].name}: ${play.returns.map(rpax.short).join(" and ")} in ${play.length} steps`,
+                  `${play.players[0].name} with ${play.players[1].name}: ${play.returns.map(rpax.short).join(" and ")} in ${rpax.several(play.length, "step")}`,
                 ),
           ),
         ),
       ),
+      found.plays_left_out
+        ? h(
+            "p",
+            { key: "left out", class: "muted small" },
+            `Not listed: ${rpax.several(found.plays_left_out, "older episode")}.`,
+          )
+        : null,
       shown
         ? rpax.recordingPanel({
             key: `play ${shown.id}`,
             path: `play/${line.id}/${shown.id}`,
+            mark: [shown.name, shown.mark],
             label: shown.name,
             step: route.query.step,
             main: true,

@@ -17,11 +17,15 @@ window.rpax = window.rpax || {};
     "#fde725",
   ];
 
+  /** Whether one can sit in seat 0 and the other in seat 1. */
+  rpax.canMeet = (row, column) => row.seats.includes(0) && column.seats.includes(1);
+
   /** The value of a cell and its interval: {value, low, high}, nulls where they are not known. */
   rpax.cellValue = function (grid, metric, seat, row, column) {
     const none = { value: null, low: null, high: null };
     const at = (name, r, c) => grid.values[seat][name][r][c];
     if (metric === "gap") {
+      if (!rpax.canMeet(grid.agents[row], grid.agents[column])) return none;
       const own = [grid.agents[row].gaps["0"], grid.agents[column].gaps["1"]];
       const known = (seat === "both" ? own : [own[Number(seat)]]).filter((its) => its && its.gap !== null);
       return known.length ? { ...none, value: Math.max(...known.map((its) => its.gap)) } : none;

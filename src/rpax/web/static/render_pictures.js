@@ -6,6 +6,8 @@ window.rpax = window.rpax || {};
   rpax.renderers = rpax.renderers || {};
   const { box, text } = rpax.shapes;
   const images = new Map();
+  // Those that were drawn last stay.
+  const MOST_IMAGES = 400;
 
   /** The size that a PNG in a data URL says it has. */
   function sizeOf(url) {
@@ -16,12 +18,15 @@ window.rpax = window.rpax || {};
 
   /** A picture, once it is there; `later` is called when it comes. */
   function imageOf(url, later) {
-    if (!images.has(url)) {
-      const image = new Image();
+    let image = images.get(url);
+    if (!image) {
+      image = new Image();
       image.src = url;
-      images.set(url, image);
     }
-    const image = images.get(url);
+    // The last that is drawn stands last.
+    images.delete(url);
+    images.set(url, image);
+    if (images.size > MOST_IMAGES) images.delete(images.keys().next().value);
     if (!image.complete) image.addEventListener("load", later, { once: true });
     return image;
   }
