@@ -3,7 +3,6 @@
 import pathlib
 import shlex
 import threading
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -262,14 +261,14 @@ class Grid:
         """Everybody; ``short`` names an agent within its group, ``called`` in the grid, ``mark`` its parameters."""
         both = list(zip(self.entrants, self.players, strict=True))
         short = labels_of([Whose(entrant.group, its.page.name, its.seed, its.agent) for entrant, its in both])
-        often = Counter(short)
+        several = len({entrant.group for entrant in self.entrants}) > 1
         return [
             {
                 "name": name_text(entrant.name),
                 "mark": entrant.fingerprint[:16],
                 "seats": sorted(entrant.seats),
                 "short": name_text(name),
-                "called": name_text(name if often[name] == 1 else f"{entrant.group} {name}"),
+                "called": name_text(f"{entrant.group} {name}" if several else name),
                 "group": name_text(entrant.group),
                 "run": player.page.name,
                 "seed": player.seed,
