@@ -98,6 +98,7 @@ def test_the_yaml_example_is_a_valid_objective():
     assert objective.manipulators == ("manipulator",)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_api_reference_names_everything_public(tmp_path):
     pytest.importorskip("pdoc")

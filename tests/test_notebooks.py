@@ -19,6 +19,7 @@ def code_cells(path: pathlib.Path) -> list[dict]:
 QUICK = "attack-a-policy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=() if path.stem == QUICK else pytest.mark.slow) for path in NOTEBOOKS],

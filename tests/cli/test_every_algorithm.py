@@ -19,7 +19,7 @@ NEEDS = {name: ["--victim", "uniform"] for name in ("ap", "ap-rpg", "paired-a-rp
 #: Others are trained in tests/cli/test_baselines_command.py.
 PAPERS = [name for name in ALGORITHMS if name in ("sp", "ad", "ad-rpg", "at", "at-rpg", "paired", "paired-rpg", *NEEDS)]
 #: Few, as tests/cli/test_train_command.py trains all of them on matrix games.
-ALWAYS = {("matrix/figure-2", "ad-rpg"), ("storm", "paired-a-rpg")}
+ALWAYS = {("matrix/figure-2", "ad-rpg")}
 CASES = [
     pytest.param(game, name, marks=() if (game, name) in ALWAYS else pytest.mark.slow)
     for game in GAMES

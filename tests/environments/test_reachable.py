@@ -65,6 +65,7 @@ def test_every_depth_is_as_likely_and_no_episode_outlasts_the_horizon(name, hori
     np.testing.assert_array_equal(lengths, horizon - depth)
 
 
+@pytest.mark.slow
 def test_hanabi_begins_in_positions_of_the_game():
     game = rpax.make("hanabi/3x3")
     states = ReachableStarts(game, 200)._starts

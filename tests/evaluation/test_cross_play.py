@@ -99,6 +99,7 @@ def test_a_cell_does_not_depend_on_who_else_plays_or_on_the_number_of_devices(mo
     assert play(env, entrants) == everybody
 
 
+@pytest.mark.slow
 def test_agents_with_different_networks_play_together():
     """MLP, GRU and CNN; the rows of the MLP are what they are without the others."""
     env = rpax.make("small/picture")

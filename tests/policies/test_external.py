@@ -131,6 +131,7 @@ def test_a_networks_own_probabilities_give_the_episodes_of_the_network(traced):
     assert found[0].mean.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -329,6 +329,7 @@ def test_every_attack_of_every_experiment_can_be_configured(name, budget):
             assert config.updates
 
 
+@pytest.mark.slow
 def test_victims_are_attacked_once_and_their_numbers_are_those_of_the_cells(tmp_path, no_plots, monkeypatch):
     population = Population("SP", "sp", seeds=dict.fromkeys(BUDGETS, 1))
     settings = dict.fromkeys(BUDGETS, TINY)

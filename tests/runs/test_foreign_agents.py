@@ -98,6 +98,7 @@ def test_a_scripted_partner_plays_in_cross_play_as_in_a_plain_loop():
     agrees_with_the_loop("scripted:onion-carrier")
 
 
+@pytest.mark.slow
 def test_a_scripted_partner_is_attacked(no_plots):
     is_attacked("scripted:onion-carrier")
 

@@ -67,6 +67,7 @@ def leaves(state: Any) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
 
 
+@pytest.mark.slow
 def test_an_update_that_is_not_finite_leaves_its_seeds_state_as_it_was_but_for_the_count_of_updates():
     """One after the other with a trainer that leaves nothing out, whose broken updates are undone here."""
     plain, skipping = trainer_of(0.02, skip=False), trainer_of(0.02, skip=True)

@@ -89,6 +89,7 @@ def test_they_are_used(problem, played):
     np.testing.assert_allclose(computed, right, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

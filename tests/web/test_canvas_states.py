@@ -93,7 +93,13 @@ _STORM = (shown_states.storm, seen_in_storm, {"beam", "ice", "red", "blue"})
     [
         ("overcooked/cramped_room", {"horizon": 25}, 150, _KITCHENS),
         pytest.param("overcooked/forced_split_pot", {"horizon": 25}, 150, _KITCHENS, marks=pytest.mark.slow),
-        ("overcooked_v2/grounded_coord_simple", {"horizon": 25}, 0, (shown_states.overcooked_v2, None, set())),
+        pytest.param(
+            "overcooked_v2/grounded_coord_simple",
+            {"horizon": 25},
+            0,
+            (shown_states.overcooked_v2, None, set()),
+            marks=pytest.mark.slow,
+        ),
         ("storm", {}, 0, _STORM),
         pytest.param("storm/sabotage", {"coins": "shuffled", "freeze": 2}, 0, _STORM, marks=pytest.mark.slow),
         ("hanabi/3x3", {}, 0, (shown_states.hanabi, seen_in_hanabi, {"points", "lost a life", "told"})),

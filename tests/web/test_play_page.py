@@ -300,6 +300,7 @@ def on_a_phone(browser: Any) -> Iterator[Any]:
     context.close()
 
 
+@pytest.mark.slow
 def test_fingers_play_on_a_small_screen(browser: Any, tmp_path: pathlib.Path) -> None:
     environment = rpax.make("overcooked/cramped_room", horizon=12)
     with playing(host_of(environment, tmp_path)) as url, on_a_phone(browser) as page, Player(page, url) as person:
